@@ -1,0 +1,200 @@
+package main
+
+import (
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/knadh/koanf/parsers/yaml"
+	"github.com/knadh/koanf/providers/env/v2"
+	"github.com/knadh/koanf/providers/file"
+	"github.com/knadh/koanf/providers/posflag"
+	"github.com/knadh/koanf/v2"
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"chronicle/ingest/etl"
+)
+
+// Config is every setting. A value comes from the flag, else from the environment
+// (CHRONICLE_ and the key in capitals, dots as underscores), else from the file
+// given by --config, else from the flag's default.
+type Config struct {
+	Root     string `koanf:"root"`
+	JSON     bool   `koanf:"json"`
+	LogLevel string `koanf:"log_level"`
+
+	Feed  FeedConfig  `koanf:"feed"`
+	ETL   ETLConfig   `koanf:"etl"`
+	Tier  TierConfig  `koanf:"tier"`
+	Serve ServeConfig `koanf:"serve"`
+	Sim   SimConfig   `koanf:"sim"`
+}
+
+// FeedConfig says what a live feed listens to.
+type FeedConfig struct {
+	Source string `koanf:"source"` // format
+	Listen string `koanf:"listen"` // UDP address
+	Date   string `koanf:"date"`   // replay: the day of a recording that does not tell
+}
+
+// ETLConfig says how clean streams are cut.
+type ETLConfig struct {
+	RollInterval     time.Duration `koanf:"roll_interval"`
+	SnapshotInterval time.Duration `koanf:"snapshot_interval"`
+	ReplayBudget     int           `koanf:"replay_budget"`
+	CheckpointEvery  uint64        `koanf:"checkpoint_every"`
+}
+
+// TierConfig says when sealed segments move.
+type TierConfig struct {
+	WarmAfter time.Duration `koanf:"warm_after"`
+	ColdAfter time.Duration `koanf:"cold_after"`
+	ColdDir   string        `koanf:"cold_dir"`
+	Interval  time.Duration `koanf:"interval"`
+}
+
+// ServeConfig says where the servers listen.
+type ServeConfig struct {
+	REST     string `koanf:"rest"`
+	Flight   string `koanf:"flight"`
+	Insecure bool   `koanf:"insecure"`
+	Index    string `koanf:"index"`
+}
+
+// SimConfig describes the simulated market.
+type SimConfig struct {
+	Symbols []string `koanf:"symbols"`
+	Rate    int      `koanf:"rate"`
+	Seed    uint64   `koanf:"seed"`
+}
+
+// Places below the root.
+func (c *Config) rawDir() string      { return filepath.Join(c.Root, "queues", "raw_main.q") }
+func (c *Config) cleanDir() string    { return filepath.Join(c.Root, "queues", "clean") }
+func (c *Config) stateDir() string    { return filepath.Join(c.Root, "queues", "etl") }
+func (c *Config) manifestDir() string { return filepath.Join(c.Root, "manifest") }
+func (c *Config) warmDir() string     { return filepath.Join(c.Root, "archive") }
+
+func (c *Config) policy() etl.Policy {
+	return etl.Policy{
+		RollInterval: c.ETL.RollInterval, SnapshotInterval: c.ETL.SnapshotInterval, ReplayBudget: c.ETL.ReplayBudget,
+	}
+}
+
+// flagKeys names the setting of each flag that does not have the setting's name.
+var flagKeys = map[string]string{
+	"log-level": "log_level",
+	"source":    "feed.source", "listen": "feed.listen", "date": "feed.date",
+	"roll-interval": "etl.roll_interval", "snapshot-interval": "etl.snapshot_interval",
+	"replay-budget": "etl.replay_budget", "checkpoint-every": "etl.checkpoint_every",
+	"warm-after": "tier.warm_after", "cold-after": "tier.cold_after", "cold-dir": "tier.cold_dir", "tier-interval": "tier.interval",
+	"rest": "serve.rest", "flight": "serve.flight", "insecure": "serve.insecure", "index": "serve.index",
+	"sim-symbols": "sim.symbols", "sim-rate": "sim.rate", "sim-seed": "sim.seed",
+	"root": "root", "json": "json",
+}
+
+func addCommonFlags(f *pflag.FlagSet) {
+	f.String("root", "./chronicle-data", "directory of the archive [$CHRONICLE_ROOT]")
+	f.String("config", "", "YAML file of settings; flags and environment win over it")
+	f.Bool("json", false, "print JSON for machines")
+	f.String("log-level", "info", "debug, info, warn or error")
+}
+
+func addETLFlags(f *pflag.FlagSet, roll time.Duration) {
+	f.Duration("roll-interval", roll, "cut segments at multiples of this capture time")
+	f.Duration("snapshot-interval", time.Minute, "event time between two snapshots of a changing book")
+	f.Int("replay-budget", 10_000, "most changes to replay after a snapshot")
+	f.Uint64("checkpoint-every", 500_000, "raw records between two checkpoints: bounds the work after a crash")
+}
+
+func addTierFlags(f *pflag.FlagSet, warm time.Duration) {
+	f.Duration("warm-after", warm, "age at which a sealed segment moves to the warm tier")
+	f.Duration("cold-after", 7*24*time.Hour, "age at which a segment moves from the warm to the cold tier")
+	f.String("cold-dir", "", "directory of the cold tier (default: none, segments stay warm)")
+}
+
+func addServeFlags(f *pflag.FlagSet) {
+	f.String("rest", "127.0.0.1:8080", "address of the REST server")
+	f.String("flight", "127.0.0.1:8815", "address of the Arrow Flight server")
+	f.Bool("insecure", false, "allow an address that is not loopback, without TLS and tokens")
+	f.String("index", "", "file of the manifest's index (default: in memory)")
+}
+
+// loadConfig gathers the settings of one command.
+func loadConfig(cmd *cobra.Command) (*Config, error) {
+	k := koanf.New(".")
+	if path, _ := cmd.Flags().GetString("config"); path != "" {
+		if err := k.Load(file.Provider(path), yaml.Parser()); err != nil {
+			return nil, badUsage("--config %s: %w", path, err)
+		}
+		if err := checkKeys(path, k.Keys()); err != nil {
+			return nil, err
+		}
+	}
+	if err := k.Load(env.Provider(".", env.Opt{Prefix: "CHRONICLE_", TransformFunc: fromEnv}), nil); err != nil {
+		return nil, fmt.Errorf("environment: %w", err)
+	}
+	flags := posflag.ProviderWithFlag(cmd.Flags(), ".", k, func(f *pflag.Flag) (string, any) {
+		return flagKeys[f.Name], posflag.FlagVal(cmd.Flags(), f)
+	})
+	if err := k.Load(flags, nil); err != nil {
+		return nil, fmt.Errorf("flags: %w", err)
+	}
+	cfg := new(Config)
+	if err := k.Unmarshal("", cfg); err != nil {
+		return nil, badUsage("settings: %w", err)
+	}
+	return cfg, cfg.check()
+}
+
+func (c *Config) check() error {
+	if c.Root == "" {
+		return badUsage("--root is empty: give the directory of the archive")
+	}
+	if err := new(slog.Level).UnmarshalText([]byte(c.LogLevel)); err != nil {
+		return badUsage("--log-level %q: one of debug, info, warn, error", c.LogLevel)
+	}
+	return nil
+}
+
+// checkKeys refuses settings that do not exist, which are mostly misspelt ones.
+func checkKeys(path string, keys []string) error {
+	known := make([]string, 0, len(flagKeys))
+	for _, key := range flagKeys {
+		known = append(known, key)
+	}
+	slices.Sort(known)
+	for _, key := range keys {
+		if !slices.Contains(known, key) {
+			return badUsage("--config %s: unknown setting %q (known: %s)", path, key, strings.Join(known, ", "))
+		}
+	}
+	return nil
+}
+
+// fromEnv finds the setting that an environment variable stands for.
+func fromEnv(name, value string) (string, any) {
+	name = strings.TrimPrefix(name, "CHRONICLE_")
+	for _, key := range flagKeys {
+		if strings.ToUpper(strings.ReplaceAll(key, ".", "_")) == name {
+			return key, value
+		}
+	}
+	return "", nil
+}
+
+// logger writes structured logs to stderr.
+func (c *Config) logger() *slog.Logger {
+	var level slog.Level
+	_ = level.UnmarshalText([]byte(c.LogLevel)) // checked by check
+	opts := &slog.HandlerOptions{Level: level}
+	if c.JSON {
+		return slog.New(slog.NewJSONHandler(os.Stderr, opts))
+	}
+	return slog.New(slog.NewTextHandler(os.Stderr, opts))
+}

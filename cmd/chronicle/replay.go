@@ -1,0 +1,211 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"time"
+
+	"github.com/schollz/progressbar/v3"
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+
+	"chronicle/ingest/etl"
+	"chronicle/ingest/feed"
+	"chronicle/store/queue"
+)
+
+func replayCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "replay --source FORMAT FILE...",
+		Short: "Bring recorded files into the archive",
+		Long: `Bring recorded files through the feed and the ETL, exactly as a live feed would
+come, and seal everything at the end. A file that is already in the archive is not
+read twice; a replay that was interrupted goes on where it stopped.
+
+Formats:
+` + formatHelp(),
+		Example: `  chronicle replay --source binance-usdm usdm-btcusdt-20240808.gz
+  chronicle replay --source itch --date 2010-12-24 day.itch.gz`,
+		Args: someArgs("at least one file"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			cfg, err := loadConfig(cmd)
+			if err != nil {
+				return err
+			}
+			if err := feed.CheckFormat(cfg.Feed.Source); err != nil {
+				return badUsage("--source: %w", err)
+			}
+			for _, path := range args {
+				if info, err := os.Stat(path); err != nil {
+					return err
+				} else if info.IsDir() {
+					return badUsage("%s is a directory: name the files in it", path)
+				}
+			}
+			return replay(cmd.Context(), cfg, args, cmd.OutOrStdout(), cmd.ErrOrStderr())
+		},
+	}
+	cmd.Flags().String("source", "", "format of the files (required)")
+	cmd.Flags().String("date", "", "day of an ITCH recording, YYYY-MM-DD (default: from the file's name or packets)")
+	addETLFlags(cmd.Flags(), time.Hour)
+	return cmd
+}
+
+func formatHelp() string {
+	text := ""
+	for _, f := range feed.Formats() {
+		text += fmt.Sprintf("  %-14s %s\n", f.Name, f.Help)
+	}
+	return text
+}
+
+// replaySummary is the last line of replay --json.
+type replaySummary struct {
+	Packets     uint64            `json:"packets"`
+	Messages    uint64            `json:"messages"`
+	Records     uint64            `json:"records"`
+	Skipped     uint64            `json:"skipped"`
+	Gaps        uint64            `json:"gaps"`
+	Instruments uint64            `json:"instruments"`
+	Seconds     float64           `json:"seconds"`
+	SkippedBy   map[string]uint64 `json:"skipped_by,omitempty"`
+	Already     int               `json:"already_replayed,omitempty"` // files that the archive held before
+	ETL         etl.Stats         `json:"etl"`
+}
+
+func (s *replaySummary) add(f feed.Stats) {
+	s.Packets += f.Packets
+	s.Messages += f.Messages
+	s.Records += f.Records
+	s.Skipped += f.Skipped
+	s.Gaps += f.Gaps
+	s.Instruments += f.Instruments
+	for reason, n := range f.SkippedBy {
+		if s.SkippedBy == nil {
+			s.SkippedBy = map[string]uint64{}
+		}
+		s.SkippedBy[reason] += n
+	}
+}
+
+func replay(ctx context.Context, cfg *Config, paths []string, stdout, stderr io.Writer) (err error) {
+	log := cfg.logger()
+	start := time.Now()
+	w, err := openRaw(cfg)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, w.Close()) }()
+	e, err := etl.Open(ctx, cfg.etlConfig(log))
+	if err != nil {
+		return err
+	}
+	sum := &replaySummary{}
+	err = replayFiles(ctx, cfg, w, e, paths, sum, stderr, log)
+	if err == nil {
+		err = w.Roll() // seals the raw queue too
+	}
+	if err = errors.Join(err, e.Close()); err != nil {
+		return err
+	}
+	sum.Seconds, sum.ETL = time.Since(start).Seconds(), e.Stats()
+	return sum.print(cfg.JSON, paths, stdout)
+}
+
+// replayFiles runs the files through the feed while the ETL follows.
+func replayFiles(ctx context.Context, cfg *Config, w *queue.Writer, e *etl.ETL, paths []string, sum *replaySummary, stderr io.Writer, log *slog.Logger) error {
+	running, stop := context.WithCancel(ctx)
+	defer stop()
+	failed := make(chan error, 1)
+	go func() {
+		err := e.Run(running)
+		if err != nil {
+			stop() // the feed need not go on for nobody
+		}
+		failed <- err
+	}()
+	var err error
+	for _, path := range paths {
+		if err = replayFile(running, cfg, w, path, sum, stderr, log); err != nil {
+			break
+		}
+	}
+	stop()
+	if etlErr := <-failed; etlErr != nil {
+		return etlErr
+	}
+	if err != nil {
+		return err
+	}
+	return e.CatchUp(ctx)
+}
+
+func replayFile(ctx context.Context, cfg *Config, w *queue.Writer, path string, sum *replaySummary, stderr io.Writer, log *slog.Logger) error {
+	bar := newProgress(cfg, path, stderr)
+	stats, err := feed.Replay(ctx, w, cfg.rawDir(), feed.ReplayOptions{
+		Format: cfg.Feed.Source, Path: path, Date: cfg.Feed.Date, Progress: bar.set, Log: log,
+	})
+	bar.done()
+	if errors.Is(err, feed.ErrAlreadyReplayed) {
+		sum.Already++
+		fmt.Fprintf(stderr, "%s is already in the archive: nothing to do\n", path)
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("replay %s: %w", path, err)
+	}
+	sum.add(stats)
+	return nil
+}
+
+func (s *replaySummary) print(asJSON bool, paths []string, w io.Writer) error {
+	if asJSON {
+		return json.NewEncoder(w).Encode(s)
+	}
+	fmt.Fprintf(w, "%d packets, %d messages, %d records of %d instruments in %.1f s (%d gaps, %d skipped)\n",
+		s.Packets, s.Messages, s.Records, s.Instruments, s.Seconds, s.Gaps, s.Skipped)
+	for reason, n := range s.SkippedBy {
+		fmt.Fprintf(w, "  skipped %d: %s\n", n, reason)
+	}
+	c := s.ETL
+	fmt.Fprintf(w, "clean streams: %d records, %d snapshots, %d gap markers", c.Written, c.Snapshots, c.Gaps)
+	if c.ChecksumsGood+c.ChecksumsBad > 0 {
+		fmt.Fprintf(w, ", %d of %d venue checksums right", c.ChecksumsGood, c.ChecksumsGood+c.ChecksumsBad)
+	}
+	if c.UnknownOrders > 0 {
+		fmt.Fprintf(w, ", %d messages for unknown orders", c.UnknownOrders)
+	}
+	_, err := fmt.Fprintln(w)
+	return err
+}
+
+// progress shows how far a file has been read, on a terminal only.
+type progress struct{ bar *progressbar.ProgressBar }
+
+func newProgress(cfg *Config, name string, stderr io.Writer) *progress {
+	f, ok := stderr.(*os.File)
+	if cfg.JSON || !ok || !term.IsTerminal(int(f.Fd())) {
+		return &progress{}
+	}
+	return &progress{bar: progressbar.NewOptions64(1, progressbar.OptionSetWriter(stderr), progressbar.OptionSetDescription(name),
+		progressbar.OptionShowBytes(true), progressbar.OptionThrottle(100*time.Millisecond), progressbar.OptionClearOnFinish())}
+}
+
+func (p *progress) set(done, total int64) {
+	if p.bar == nil {
+		return
+	}
+	p.bar.ChangeMax64(max(total, 1))
+	_ = p.bar.Set64(done) // a bar that cannot be drawn stops nothing
+}
+
+func (p *progress) done() {
+	if p.bar != nil {
+		_ = p.bar.Finish()
+	}
+}

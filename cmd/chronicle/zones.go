@@ -1,0 +1,39 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+
+	"chronicle/ingest/etl"
+	"chronicle/query"
+	"chronicle/store/queue"
+)
+
+// openRaw opens the raw queue for writing.
+func openRaw(cfg *Config) (*queue.Writer, error) {
+	w, err := queue.OpenWriter(cfg.rawDir(), queue.Options{SegmentBytes: 256 << 20, Precreate: true})
+	if err != nil {
+		return nil, fmt.Errorf("raw queue: %w", err)
+	}
+	if rec := w.Recovery(); rec.CutBytes > 0 {
+		cfg.logger().Warn("raw queue had a torn tail, now cut", "bytes", rec.CutBytes, "last_seq", w.NextSeq()-1)
+	}
+	return w, nil
+}
+
+func (c *Config) etlConfig(log *slog.Logger) etl.Config {
+	return etl.Config{
+		RawDir: c.rawDir(), CleanDir: c.cleanDir(), StateDir: c.stateDir(),
+		Policy: c.policy(), CheckpointEvery: c.ETL.CheckpointEvery, Log: log,
+	}
+}
+
+// openArchive opens the archive below the root for reading.
+func openArchive(ctx context.Context, cfg *Config) (*query.Archive, error) {
+	qc := query.Config{Root: cfg.Root, IndexPath: cfg.Serve.Index, Log: cfg.logger()}
+	if cfg.Tier.ColdDir != "" {
+		qc.Tiers = map[string]string{"cold": cfg.Tier.ColdDir}
+	}
+	return query.Open(ctx, qc)
+}

@@ -1,0 +1,351 @@
+// Package etl turns the raw queue into the clean queues: it splits the one
+// multiplexed stream by instrument and type, rebuilds every order book, injects
+// snapshots so that any moment can be reached quickly, and marks gaps.
+//
+// Invariants:
+//   - Same raw input, same output. Every output record, its sequence and every
+//     segment cut are a function of the raw records and the [Policy] alone: no
+//     clock is read and no map is walked in the data path. That is what makes
+//     a restart exact: records are produced again from the last checkpoint and
+//     those that a stream already holds are not appended a second time.
+//   - Nothing that came in is dropped. A message that cannot be applied to a
+//     book is still written to the instrument's stream, flagged.
+//   - No wrong book is called good. From a gap on, every record of the affected
+//     books carries FlagMaybeBadBook until a venue snapshot (or, for a new venue
+//     session, the empty book) proves the book again.
+//   - The first record of every book segment is a snapshot, so a book at any
+//     moment inside a segment needs that segment alone.
+//
+// Commit points: a clean record is committed by the queue's own commit word. The
+// checkpoint is one atomic file; it is written after the streams were synced, so
+// the streams are never behind it. A crash before a checkpoint costs work on
+// restart, never records; a crash after it costs nothing.
+//
+// An [ETL] is used by one goroutine; [ETL.Stats] may be called from any.
+package etl
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"path/filepath"
+	"sync/atomic"
+	"time"
+
+	"chronicle/internal/filelock"
+	"chronicle/market"
+	"chronicle/store/queue"
+)
+
+// ErrLostRecords is returned when a clean stream ends before the checkpoint says
+// it does: records that were durable are gone.
+var ErrLostRecords = errors.New("clean stream has lost records")
+
+// ErrDiverged is returned when a record made again on restart is not the one
+// that the stream holds: the raw queue or the program has changed in between.
+var ErrDiverged = errors.New("clean stream does not follow from the raw queue")
+
+// Config says where the queues are and how the clean streams are cut.
+type Config struct {
+	RawDir   string // the raw queue's directory
+	CleanDir string // holds <venue>/<symbol>/<stream>.q
+	StateDir string // holds the checkpoint and the lock
+
+	Policy Policy
+
+	// CheckpointEvery is the number of raw records between two checkpoints; it
+	// bounds the work after a crash. Default 500,000.
+	CheckpointEvery uint64
+
+	// SyncInterval is passed to the clean queues: how much an OS crash may cost
+	// since the last checkpoint. Default 0: synced at checkpoints only.
+	SyncInterval time.Duration
+
+	Log *slog.Logger // default: discards
+}
+
+// Policy decides where snapshots go and where segments are cut. It is part of
+// the data path's input: a change takes effect after everything that the old
+// one may have produced has been produced.
+type Policy struct {
+	SnapshotInterval time.Duration // event time between snapshots of a changing book; default 60 s
+	ReplayBudget     int           // most entries to replay after a snapshot; default 10,000
+	RollInterval     time.Duration // segments are cut at multiples of it in capture time; default 1 h
+	RollBytes        int64         // a segment is cut when it holds this many bytes; default 64 MiB
+	MaxPending       int           // most events held back while a book waits for its snapshot; default 50,000
+}
+
+func (p Policy) withDefaults() Policy {
+	if p.SnapshotInterval <= 0 {
+		p.SnapshotInterval = time.Minute
+	}
+	if p.ReplayBudget <= 0 {
+		p.ReplayBudget = 10_000
+	}
+	if p.RollInterval <= 0 {
+		p.RollInterval = time.Hour
+	}
+	if p.RollBytes <= 0 {
+		p.RollBytes = 64 << 20
+	}
+	if p.MaxPending <= 0 {
+		p.MaxPending = 50_000
+	}
+	return p
+}
+
+// ETL is the pipeline from one raw queue to its clean queues.
+type ETL struct {
+	cfg    Config
+	log    *slog.Logger
+	lock   *filelock.Lock
+	raw    *queue.Tailer
+	policy Policy // in force now
+
+	// Owned by the pipeline's goroutine; all of it is in the checkpoint.
+	rawSeq      uint64 // last raw record processed
+	rollMark    int64  // number of the current roll interval; 0 before the first record
+	rollReset   bool   // a source began: its clock may be an older one
+	ids         map[uint32]*instrument
+	instruments []*instrument // in order of first definition
+	bySymbol    map[market.SymbolID]*instrument
+	channels    map[string]*channel
+
+	sinceCheckpoint uint64
+	scratch         scratch
+	counters        counters
+}
+
+// scratch holds buffers that are reused from record to record.
+type scratch struct {
+	event    market.BookEvent
+	resolved []market.Entry
+	snapshot market.BookEvent
+	trades   []market.Trade // of the event being applied
+	trade    market.Trade
+	quote    market.Quote
+	status   market.Status
+}
+
+// Open takes the ETL's lock, loads the checkpoint if there is one, and attaches
+// to the raw queue. If the policy has changed it first processes, under the old
+// policy, all that the raw queue holds.
+func Open(ctx context.Context, cfg Config) (*ETL, error) {
+	if cfg.CheckpointEvery == 0 {
+		cfg.CheckpointEvery = 500_000
+	}
+	if cfg.Log == nil {
+		cfg.Log = slog.New(slog.DiscardHandler)
+	}
+	cfg.Policy = cfg.Policy.withDefaults()
+	lock, err := filelock.Acquire(filepath.Join(cfg.StateDir, "lock"))
+	if err != nil {
+		return nil, fmt.Errorf("etl: %w", err)
+	}
+	e := &ETL{
+		cfg: cfg, log: cfg.Log, lock: lock, policy: cfg.Policy,
+		ids:      map[uint32]*instrument{},
+		bySymbol: map[market.SymbolID]*instrument{},
+		channels: map[string]*channel{},
+	}
+	if err := e.start(ctx); err != nil {
+		return nil, errors.Join(err, e.abandon())
+	}
+	return e, nil
+}
+
+func (e *ETL) start(ctx context.Context) error {
+	found, err := e.loadCheckpoint()
+	if err != nil {
+		return err
+	}
+	if e.raw, err = queue.OpenTailer(e.cfg.RawDir, e.rawSeq+1); err != nil {
+		return fmt.Errorf("etl: raw queue: %w", err)
+	}
+	if found && e.policy != e.cfg.Policy {
+		if err := e.CatchUp(ctx); err != nil {
+			return err
+		}
+		e.policy = e.cfg.Policy
+		return e.Checkpoint()
+	}
+	if !found {
+		return e.Checkpoint() // pins the policy before the first record is made
+	}
+	return nil
+}
+
+// CatchUp processes what the raw queue holds now and returns.
+func (e *ETL) CatchUp(ctx context.Context) error {
+	for n := 0; ; n++ {
+		if n&1023 == 0 && ctx.Err() != nil {
+			return ctx.Err()
+		}
+		ok, err := e.step()
+		if err != nil || !ok {
+			return err
+		}
+	}
+}
+
+// Run follows the raw queue until ctx is done, which is its normal end.
+func (e *ETL) Run(ctx context.Context) error {
+	for {
+		if err := e.CatchUp(ctx); err != nil {
+			if errors.Is(err, context.Canceled) {
+				return nil
+			}
+			return err
+		}
+		if err := e.raw.Wait(ctx); err != nil {
+			if ctx.Err() != nil {
+				return nil
+			}
+			return fmt.Errorf("etl: raw queue: %w", err)
+		}
+	}
+}
+
+// step processes one raw record; it returns false when there is none yet.
+func (e *ETL) step() (bool, error) {
+	r, ok, err := e.raw.Next()
+	if err != nil {
+		return false, fmt.Errorf("etl: raw queue after record %d: %w", e.rawSeq, err)
+	}
+	if !ok {
+		return false, nil
+	}
+	if r.Seq != e.rawSeq+1 {
+		return false, fmt.Errorf("etl: raw queue gave record %d after %d: %w", r.Seq, e.rawSeq, queue.ErrCorrupt)
+	}
+	if err := e.process(&r); err != nil {
+		return false, fmt.Errorf("etl: raw record %d (%v): %w", r.Seq, market.Kind(r.Kind), err)
+	}
+	e.rawSeq = r.Seq
+	e.counters.rawSeq.Store(r.Seq)
+	e.counters.records.Add(1)
+	e.sinceCheckpoint++
+	if e.sinceCheckpoint >= e.cfg.CheckpointEvery {
+		return true, e.Checkpoint()
+	}
+	return true, nil
+}
+
+// process applies one raw record to every stream that it concerns.
+func (e *ETL) process(r *queue.Record) error {
+	if err := e.rollByTime(r.Time); err != nil {
+		return err
+	}
+	switch market.Kind(r.Kind) {
+	case market.KindSession:
+		return e.session(r)
+	case market.KindDefinition:
+		return e.define(r)
+	case market.KindGap:
+		return e.rawGap(r)
+	}
+	inst, ok := e.ids[r.Tag]
+	if !ok {
+		return fmt.Errorf("instrument id %d was never defined: %w", r.Tag, market.ErrCorrupt)
+	}
+	switch market.Kind(r.Kind) {
+	case market.KindBook, market.KindSnapshot:
+		return e.bookRecord(inst, r)
+	case market.KindTrade:
+		return e.trade(inst, r)
+	case market.KindQuote:
+		return e.quote(inst, r)
+	case market.KindStatus:
+		return e.status(inst, r)
+	}
+	return fmt.Errorf("unknown kind %d: %w", r.Kind, market.ErrCorrupt)
+}
+
+// rollByTime ends all segments when capture time enters a new roll interval. A
+// time that runs backwards rolls nothing; a new source may start an older clock.
+func (e *ETL) rollByTime(t int64) error {
+	if t <= 0 {
+		return nil // a session record of a recording has no time of its own
+	}
+	mark := t / int64(e.policy.RollInterval)
+	if e.rollMark == 0 || e.rollReset && mark < e.rollMark {
+		e.rollMark, e.rollReset = mark, false
+		return nil
+	}
+	e.rollReset = false
+	if mark <= e.rollMark {
+		return nil
+	}
+	e.rollMark = mark
+	return e.rollAll()
+}
+
+// rollAll ends the current segment of every stream.
+func (e *ETL) rollAll() error {
+	for _, inst := range e.instruments {
+		for _, s := range inst.streams {
+			if s == nil {
+				continue
+			}
+			if err := s.roll(); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// Close writes a checkpoint and closes every stream, leaving the last segments
+// open for the next start.
+func (e *ETL) Close() error {
+	return errors.Join(e.Checkpoint(), e.abandon())
+}
+
+// abandon releases everything without a checkpoint.
+func (e *ETL) abandon() error {
+	var errs []error
+	for _, inst := range e.instruments {
+		for _, s := range inst.streams {
+			if s != nil {
+				errs = append(errs, s.close())
+			}
+		}
+	}
+	if e.raw != nil {
+		errs = append(errs, e.raw.Close())
+	}
+	return errors.Join(append(errs, e.lock.Release())...)
+}
+
+// Stats counts what has been done since Open.
+type Stats struct {
+	RawSeq        uint64 `json:"raw_seq"`        // last raw record processed
+	Records       uint64 `json:"records"`        // raw records processed
+	Written       uint64 `json:"written"`        // clean records appended
+	Repeated      uint64 `json:"repeated"`       // clean records made again that the streams already held
+	Snapshots     uint64 `json:"snapshots"`      // synthetic snapshots among Written and Repeated
+	Gaps          uint64 `json:"gaps"`           // gap markers
+	ChecksumsGood uint64 `json:"checksums_good"` // venue checksums that matched
+	ChecksumsBad  uint64 `json:"checksums_bad"`  // venue checksums that did not match
+	UnknownOrders uint64 `json:"unknown_orders"` // messages that name an order which the book does not hold
+	BadEntries    uint64 `json:"bad_entries"`    // entries that a book refused: duplicate ids, no side, overflow
+	Stale         uint64 `json:"stale"`          // repeated events and snapshots that are older than the book
+	Instruments   uint64 `json:"instruments"`
+}
+
+type counters struct {
+	rawSeq, records, written, repeated, snapshots, gaps           atomic.Uint64
+	checksumsGood, checksumsBad, unknown, bad, stale, instruments atomic.Uint64
+}
+
+// Stats may be called from any goroutine.
+func (e *ETL) Stats() Stats {
+	c := &e.counters
+	return Stats{
+		RawSeq: c.rawSeq.Load(), Records: c.records.Load(), Written: c.written.Load(), Repeated: c.repeated.Load(),
+		Snapshots: c.snapshots.Load(), Gaps: c.gaps.Load(),
+		ChecksumsGood: c.checksumsGood.Load(), ChecksumsBad: c.checksumsBad.Load(),
+		UnknownOrders: c.unknown.Load(), BadEntries: c.bad.Load(), Stale: c.stale.Load(), Instruments: c.instruments.Load(),
+	}
+}

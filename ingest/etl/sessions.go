@@ -1,0 +1,144 @@
+package etl
+
+import (
+	"chronicle/market"
+	"chronicle/store/queue"
+)
+
+// session handles the start and end of sources and venue sessions.
+func (e *ETL) session(r *queue.Record) error {
+	s, err := market.DecodeJSON[market.Session](r.Body)
+	if err != nil {
+		return err
+	}
+	switch s.Event {
+	case market.SessionSourceBegin:
+		clear(e.ids) // the source numbers its instruments anew
+		e.rollReset = true
+		return e.outage(s, r, func(inst *instrument) bool { return inst.def.Venue == s.Venue })
+	case market.SessionConnect:
+		return e.outage(s, r, func(inst *instrument) bool {
+			return inst.def.Venue == s.Venue && inst.def.Channel == s.Channel
+		})
+	case market.SessionNew:
+		return e.newSession(s, r)
+	case market.SessionSourceEnd:
+		if err := e.releaseAll(); err != nil {
+			return err
+		}
+		return e.rollAll()
+	}
+	return nil
+}
+
+// outage marks every matching book that was being followed: what happened while
+// nobody listened is not known.
+func (e *ETL) outage(s *market.Session, r *queue.Record, match func(*instrument) bool) error {
+	for _, inst := range e.instruments {
+		if !match(inst) {
+			continue
+		}
+		if err := e.release(inst, len(inst.pending)); err != nil {
+			return err
+		}
+		time := max(r.Time, inst.lastRecv)
+		gap := market.Gap{
+			RawSeq: r.Seq, Venue: inst.def.Venue, Channel: inst.def.Channel, Symbol: inst.def.Symbol,
+			Start: inst.lastRecv, End: time, Cause: market.GapDisconnect, Detail: string(s.Event),
+		}
+		if inst.lastRecv != market.UndefTimestamp {
+			if err := e.mark(inst, &gap, time); err != nil {
+				return err
+			}
+		}
+		inst.distrust()
+	}
+	return nil
+}
+
+// newSession starts the books of a channel anew: they are empty, and right.
+func (e *ETL) newSession(s *market.Session, r *queue.Record) error {
+	e.channels[channelKey(s.Venue, s.Channel)] = &channel{}
+	for _, inst := range e.instruments {
+		if inst.def.Venue != s.Venue || inst.def.Channel != s.Channel || inst.def.BookType != market.L3 {
+			continue
+		}
+		inst.bad = false
+		if inst.streams[bookStream] == nil {
+			inst.book.Clear()
+			continue
+		}
+		empty := market.BookEvent{
+			RawSeq: r.Seq, Flags: market.FlagSnapshot | market.FlagLast,
+			AsOfEvent: market.UndefTimestamp, AsOfRecv: market.UndefTimestamp,
+		}
+		if err := e.emit(inst, market.KindSnapshot, &empty, max(r.Time, inst.lastRecv), r.EventTime); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// releaseAll writes out every event that still waits for a snapshot.
+func (e *ETL) releaseAll() error {
+	for _, inst := range e.instruments {
+		if err := e.release(inst, len(inst.pending)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// rawGap handles a hole that the feed saw: every instrument of the channel is
+// marked, and unless the hole was filled its book is not trusted any more.
+func (e *ETL) rawGap(r *queue.Record) error {
+	g, err := market.DecodeJSON[market.Gap](r.Body)
+	if err != nil {
+		return err
+	}
+	g.RawSeq = r.Seq
+	if !g.Recovered {
+		key := channelKey(g.Venue, g.Channel)
+		if e.channels[key] == nil {
+			e.channels[key] = &channel{}
+		}
+		e.channels[key].Bad = true
+	}
+	for _, inst := range e.instruments {
+		if inst.def.Venue != g.Venue || g.Channel != "" && inst.def.Channel != g.Channel || g.Symbol != "" && inst.def.Symbol != g.Symbol {
+			continue
+		}
+		if err := e.mark(inst, g, r.Time); err != nil {
+			return err
+		}
+		if !g.Recovered {
+			inst.distrust()
+		}
+	}
+	return nil
+}
+
+// mark appends a gap marker to each stream that the instrument has.
+func (e *ETL) mark(inst *instrument, gap *market.Gap, time int64) error {
+	g := *gap
+	g.Symbol = inst.def.Symbol
+	body := raw(market.EncodeJSON(&g))
+	for i, s := range inst.streams {
+		if s == nil {
+			continue
+		}
+		if err := s.begin(len(body)); err != nil {
+			return err
+		}
+		if i == bookStream && s.records == 0 {
+			if err := e.inject(inst, g.RawSeq, time, market.UndefTimestamp); err != nil {
+				return err
+			}
+		}
+		e.counters.gaps.Add(1)
+		if err := s.append(market.KindGap, time, market.UndefTimestamp, len(body), body); err != nil {
+			return err
+		}
+	}
+	return nil
+}

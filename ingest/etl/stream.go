@@ -1,0 +1,206 @@
+package etl
+
+import (
+	"encoding/json"
+	"fmt"
+	"path/filepath"
+
+	"chronicle/market"
+	"chronicle/store/queue"
+)
+
+// stream is one clean queue and the logical position of the pipeline in it. The
+// position (next, records, bytes) follows from the raw input alone; the queue may
+// already be ahead of it after a restart, and then what is made again is compared
+// and not appended.
+type stream struct {
+	e    *ETL
+	inst *instrument
+	name string
+
+	w      *queue.Writer // nil until the first record
+	stored uint64        // next sequence of the queue when it was opened
+
+	next    uint64 // sequence of the next record, from 1
+	records uint64 // records in the current segment; 0 when the next one begins a segment
+	bytes   int64  // their size in bytes
+
+	// Book streams only.
+	deltas       int   // entries since the last snapshot
+	snapshotTime int64 // event time of the last snapshot
+}
+
+// streamIndex gives the fixed place of a stream in instrument.streams.
+const (
+	bookStream = iota
+	tradeStream
+	quoteStream
+	statusStream
+	streamCount
+)
+
+var streamNames = [streamCount]string{market.StreamBook, market.StreamTrade, market.StreamQuote, market.StreamStatus}
+
+// StreamDir gives the directory of one clean queue below the clean directory.
+func StreamDir(cleanDir, venue, symbol, stream string) string {
+	return filepath.Join(cleanDir, venue, symbol, stream+".q")
+}
+
+// open attaches to the stream's queue and checks that it is not behind.
+func (s *stream) open() error {
+	dir := StreamDir(s.e.cfg.CleanDir, s.inst.def.Venue, s.inst.def.Symbol, s.name)
+	w, err := queue.OpenWriter(dir, queue.Options{
+		ManualRoll: true, Meta: s.meta(), SyncInterval: s.e.cfg.SyncInterval,
+		SegmentBytes: s.e.policy.RollBytes,
+	})
+	if err != nil {
+		return fmt.Errorf("clean stream: %w", err)
+	}
+	s.w, s.stored = w, w.NextSeq()
+	if s.stored < s.next {
+		return fmt.Errorf("%s: ends at record %d, the checkpoint is at %d: %w: restore the missing segments, or remove the clean stream and the checkpoint to make both again from the raw queue",
+			dir, s.stored-1, s.next-1, ErrLostRecords)
+	}
+	return nil
+}
+
+// meta is what each segment's header says of the stream.
+func (s *stream) meta() []byte {
+	def := s.inst.def
+	def.ID = 0
+	b, err := json.Marshal(market.StreamMeta{Venue: def.Venue, Symbol: def.Symbol, Stream: s.name, Definition: def})
+	if err != nil {
+		panic("etl: " + err.Error()) // a plain struct always encodes
+	}
+	return b
+}
+
+// redefine makes the segments from the next one on carry the new definition.
+func (s *stream) redefine() error {
+	if err := s.roll(); err != nil {
+		return err
+	}
+	if s.w != nil {
+		return s.w.SetMeta(s.meta())
+	}
+	return nil
+}
+
+// begin prepares for one record with a body of n bytes, rolling a full segment
+// first. It must come before the decision whether a snapshot is owed.
+func (s *stream) begin(n int) error {
+	if s.w == nil {
+		if err := s.open(); err != nil {
+			return err
+		}
+	}
+	if s.records > 0 && s.bytes+recordSize(n) > s.e.policy.RollBytes {
+		return s.roll()
+	}
+	return nil
+}
+
+// reserve gives the place for a body of n bytes, or nil when the queue already
+// holds the record.
+func (s *stream) reserve(n int) ([]byte, error) {
+	if s.next < s.stored {
+		return nil, nil
+	}
+	b, err := s.w.Reserve(n)
+	if err != nil {
+		return nil, fmt.Errorf("clean stream %s of %s: %w", s.name, s.inst.def.SymbolID(), err)
+	}
+	return b, nil
+}
+
+// commit makes the reserved record visible and advances the logical position.
+func (s *stream) commit(r queue.Record, n int, reserved bool) error {
+	if reserved {
+		seq, err := s.w.Commit(r, n)
+		if err != nil {
+			return fmt.Errorf("clean stream %s of %s: %w", s.name, s.inst.def.SymbolID(), err)
+		}
+		if seq != s.next {
+			return fmt.Errorf("clean stream %s of %s wrote record %d as %d: %w", s.name, s.inst.def.SymbolID(), s.next, seq, ErrDiverged)
+		}
+		s.e.counters.written.Add(1)
+	} else {
+		s.e.counters.repeated.Add(1)
+	}
+	s.next++
+	s.records++
+	s.bytes += recordSize(n)
+	return nil
+}
+
+// roll ends the current segment, if there is one. The queue itself is only
+// rolled when the pipeline has reached its end.
+func (s *stream) roll() error {
+	if s.records == 0 {
+		return nil
+	}
+	s.records, s.bytes = 0, 0
+	if s.w == nil {
+		if err := s.open(); err != nil {
+			return err
+		}
+	}
+	if s.next < s.stored {
+		return nil
+	}
+	if err := s.w.Roll(); err != nil {
+		return fmt.Errorf("seal %s of %s: %w", s.name, s.inst.def.SymbolID(), err)
+	}
+	return nil
+}
+
+func (s *stream) close() error {
+	if s.w == nil {
+		return nil
+	}
+	return s.w.Close()
+}
+
+// recordHeader is the size in bytes of a queue record's header.
+const recordHeader = 40
+
+// recordSize is the space that a record with a body of n bytes takes in a segment.
+func recordSize(n int) int64 { return int64(recordHeader+n+7) &^ 7 }
+
+// firstFlag marks the first record of a segment as a place to start reading from.
+func (s *stream) firstFlag() uint16 {
+	if s.records == 0 {
+		return queue.FlagKey
+	}
+	return 0
+}
+
+// putter is a body of fixed size.
+type putter interface{ Put([]byte) }
+
+// put appends one record of a stream that is not a book, in a new segment if need be.
+func (s *stream) put(kind market.Kind, time, eventTime int64, size int, body putter) error {
+	if err := s.begin(size); err != nil {
+		return err
+	}
+	return s.append(kind, time, eventTime, size, body)
+}
+
+// append adds one record to the current segment.
+func (s *stream) append(kind market.Kind, time, eventTime int64, size int, body putter) error {
+	b, err := s.reserve(size)
+	if err != nil {
+		return err
+	}
+	if b != nil {
+		body.Put(b)
+	}
+	rec := queue.Record{Time: time, EventTime: eventTime, Kind: uint16(kind), Flags: s.firstFlag()}
+	return s.commit(rec, size, b != nil)
+}
+
+// raw is a body that is already encoded.
+type raw []byte
+
+// Put implements putter.
+func (r raw) Put(b []byte) { copy(b, r) }
