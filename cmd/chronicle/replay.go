@@ -114,7 +114,13 @@ func replay(ctx context.Context, cfg *Config, paths []string, stdout, stderr io.
 		return err
 	}
 	sum.Seconds, sum.ETL = time.Since(start).Seconds(), e.Stats()
-	return sum.print(cfg.JSON, paths, stdout)
+	if err := sum.print(cfg.JSON, paths, stdout); err != nil {
+		return err
+	}
+	if n := sum.ETL.Behind; n > 0 {
+		return fmt.Errorf("%d records are older than what the archive already holds of their symbols and were left out of the clean streams: replay recordings in order of time, or into a root of their own (--root)", n)
+	}
+	return nil
 }
 
 // replayFiles runs the files through the feed while the ETL follows.

@@ -9,6 +9,11 @@ import (
 
 // bookRecord handles a raw book event or venue snapshot.
 func (e *ETL) bookRecord(inst *instrument, r *queue.Record) error {
+	if inst.clear {
+		if err := e.clearBook(inst, r); err != nil {
+			return err
+		}
+	}
 	ev, kind := &e.scratch.event, market.Kind(r.Kind)
 	if err := ev.Decode(r.Body, kind); err != nil {
 		return err

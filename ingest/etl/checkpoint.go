@@ -32,13 +32,13 @@ type state struct {
 }
 
 type instrumentState struct {
-	Def                 market.Definition
-	Bad, Waiting, Fresh bool
-	Seq                 uint64
-	LastEvent, LastRecv int64
-	Pending             []pendingEvent
-	Book                []market.Entry
-	Streams             [streamCount]streamState
+	Def                        market.Definition
+	Bad, Waiting, Fresh, Clear bool
+	Seq                        uint64
+	LastEvent, LastRecv        int64
+	Pending                    []pendingEvent
+	Book                       []market.Entry
+	Streams                    [streamCount]streamState
 }
 
 // streamState has Next 0 for a stream that does not exist.
@@ -47,6 +47,8 @@ type streamState struct {
 	Bytes         int64
 	Deltas        int
 	SnapshotTime  int64
+	LastTime      int64
+	Begun, Behind bool
 }
 
 // Checkpoint makes all streams durable and then replaces the checkpoint. When it
@@ -97,13 +99,14 @@ func (e *ETL) state() *state {
 
 func (inst *instrument) state() instrumentState {
 	st := instrumentState{
-		Def: inst.def, Bad: inst.bad, Waiting: inst.waiting, Fresh: inst.fresh, Seq: inst.seq,
+		Def: inst.def, Bad: inst.bad, Waiting: inst.waiting, Fresh: inst.fresh, Clear: inst.clear, Seq: inst.seq,
 		LastEvent: inst.lastEvent, LastRecv: inst.lastRecv,
 		Pending: inst.pending, Book: inst.book.AppendSnapshot(nil),
 	}
 	for i, s := range inst.streams {
 		if s != nil {
-			st.Streams[i] = streamState{Next: s.next, Records: s.records, Bytes: s.bytes, Deltas: s.deltas, SnapshotTime: s.snapshotTime}
+			st.Streams[i] = streamState{Next: s.next, Records: s.records, Bytes: s.bytes, Deltas: s.deltas, SnapshotTime: s.snapshotTime,
+				LastTime: s.lastTime, Begun: s.begun, Behind: s.behind}
 		}
 	}
 	return st
@@ -162,7 +165,7 @@ func (e *ETL) restore(st *state) {
 
 func (e *ETL) restoreInstrument(st *instrumentState) {
 	inst := e.newInstrument(st.Def)
-	inst.bad, inst.waiting, inst.fresh, inst.seq = st.Bad, st.Waiting, st.Fresh, st.Seq
+	inst.bad, inst.waiting, inst.fresh, inst.clear, inst.seq = st.Bad, st.Waiting, st.Fresh, st.Clear, st.Seq
 	inst.lastEvent, inst.lastRecv, inst.pending = st.LastEvent, st.LastRecv, st.Pending
 	inst.book = book.New(st.Def.BookType)
 	inst.book.Apply(&market.BookEvent{Entries: st.Book}, market.KindSnapshot)
@@ -172,5 +175,6 @@ func (e *ETL) restoreInstrument(st *instrumentState) {
 		}
 		s := e.stream(inst, i)
 		s.next, s.records, s.bytes, s.deltas, s.snapshotTime = ss.Next, ss.Records, ss.Bytes, ss.Deltas, ss.SnapshotTime
+		s.lastTime, s.begun, s.behind = ss.LastTime, ss.Begun, ss.Behind
 	}
 }

@@ -249,6 +249,10 @@ func (e *ETL) process(r *queue.Record) error {
 	if !ok {
 		return fmt.Errorf("instrument id %d was never defined: %w", r.Tag, market.ErrCorrupt)
 	}
+	if !e.admits(inst, r) {
+		e.counters.behind.Add(1)
+		return nil
+	}
 	switch market.Kind(r.Kind) {
 	case market.KindBook, market.KindSnapshot:
 		return e.bookRecord(inst, r)
@@ -260,6 +264,28 @@ func (e *ETL) process(r *queue.Record) error {
 		return e.status(inst, r)
 	}
 	return fmt.Errorf("unknown kind %d: %w", r.Kind, market.ErrCorrupt)
+}
+
+// admits tells whether the record may go to its stream: not when the source is
+// older than what the stream holds.
+func (e *ETL) admits(inst *instrument, r *queue.Record) bool {
+	index := statusStream
+	switch market.Kind(r.Kind) {
+	case market.KindBook, market.KindSnapshot:
+		index = bookStream
+	case market.KindTrade:
+		index = tradeStream
+	case market.KindQuote:
+		index = quoteStream
+	}
+	s := inst.streams[index]
+	known := s == nil || s.begun
+	ok := s.admits(r.Time)
+	if !ok && !known {
+		e.log.Error("this source is older than what the archive holds of the symbol and is left out: replay recordings in order of time, or into a root of their own",
+			"symbol", inst.def.SymbolID().String(), "stream", s.name, "source_begins", r.Time, "archive_ends", s.lastTime)
+	}
+	return ok
 }
 
 // rollByTime ends all segments when capture time enters a new roll interval. A
@@ -331,12 +357,13 @@ type Stats struct {
 	UnknownOrders uint64 `json:"unknown_orders"` // messages that name an order which the book does not hold
 	BadEntries    uint64 `json:"bad_entries"`    // entries that a book refused: duplicate ids, no side, overflow
 	Stale         uint64 `json:"stale"`          // repeated events and snapshots that are older than the book
+	Behind        uint64 `json:"behind"`         // records left out because their source is older than the stream
 	Instruments   uint64 `json:"instruments"`
 }
 
 type counters struct {
-	rawSeq, records, written, repeated, snapshots, gaps           atomic.Uint64
-	checksumsGood, checksumsBad, unknown, bad, stale, instruments atomic.Uint64
+	rawSeq, records, written, repeated, snapshots, gaps                   atomic.Uint64
+	checksumsGood, checksumsBad, unknown, bad, stale, behind, instruments atomic.Uint64
 }
 
 // Stats may be called from any goroutine.
@@ -346,6 +373,6 @@ func (e *ETL) Stats() Stats {
 		RawSeq: c.rawSeq.Load(), Records: c.records.Load(), Written: c.written.Load(), Repeated: c.repeated.Load(),
 		Snapshots: c.snapshots.Load(), Gaps: c.gaps.Load(),
 		ChecksumsGood: c.checksumsGood.Load(), ChecksumsBad: c.checksumsBad.Load(),
-		UnknownOrders: c.unknown.Load(), BadEntries: c.bad.Load(), Stale: c.stale.Load(), Instruments: c.instruments.Load(),
+		UnknownOrders: c.unknown.Load(), BadEntries: c.bad.Load(), Stale: c.stale.Load(), Behind: c.behind.Load(), Instruments: c.instruments.Load(),
 	}
 }

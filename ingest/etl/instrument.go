@@ -19,6 +19,7 @@ type instrument struct {
 
 	bad       bool   // the book may be wrong
 	waiting   bool   // chained: events are held back until a snapshot joins
+	clear     bool   // a new venue session began: the book is empty from the next event on
 	fresh     bool   // chained: the last thing applied was a snapshot
 	seq       uint64 // venue sequence of the last event in the book
 	lastEvent int64  // its ts_event
@@ -69,7 +70,7 @@ func (inst *instrument) distrust() {
 // stream gives one of the instrument's streams, making its state on first use.
 func (e *ETL) stream(inst *instrument, index int) *stream {
 	if inst.streams[index] == nil {
-		inst.streams[index] = &stream{e: e, inst: inst, name: streamNames[index], next: 1}
+		inst.streams[index] = &stream{e: e, inst: inst, name: streamNames[index], next: 1, begun: true}
 	}
 	return inst.streams[index]
 }

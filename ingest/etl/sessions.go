@@ -15,6 +15,7 @@ func (e *ETL) session(r *queue.Record) error {
 	case market.SessionSourceBegin:
 		clear(e.ids) // the source numbers its instruments anew
 		e.rollReset = true
+		e.awaitSource()
 		return e.outage(s, r, func(inst *instrument) bool { return inst.def.Venue == s.Venue })
 	case market.SessionConnect:
 		return e.outage(s, r, func(inst *instrument) bool {
@@ -29,6 +30,17 @@ func (e *ETL) session(r *queue.Record) error {
 		return e.rollAll()
 	}
 	return nil
+}
+
+// awaitSource makes every stream look at the clock of the source that begins.
+func (e *ETL) awaitSource() {
+	for _, inst := range e.instruments {
+		for _, s := range inst.streams {
+			if s != nil {
+				s.begun, s.behind = false, false
+			}
+		}
+	}
 }
 
 // outage marks every matching book that was being followed: what happened while
@@ -63,20 +75,32 @@ func (e *ETL) newSession(s *market.Session, r *queue.Record) error {
 		if inst.def.Venue != s.Venue || inst.def.Channel != s.Channel || inst.def.BookType != market.L3 {
 			continue
 		}
-		inst.bad = false
-		if inst.streams[bookStream] == nil {
-			inst.book.Clear()
-			continue
+		inst.clear = true
+		if r.Time <= inst.lastRecv {
+			continue // the record does not tell when: the next event will
 		}
-		empty := market.BookEvent{
-			RawSeq: r.Seq, Flags: market.FlagSnapshot | market.FlagLast,
-			AsOfEvent: market.UndefTimestamp, AsOfRecv: market.UndefTimestamp,
-		}
-		if err := e.emit(inst, market.KindSnapshot, &empty, max(r.Time, inst.lastRecv), r.EventTime); err != nil {
+		if err := e.clearBook(inst, r); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// clearBook writes the empty book that a new venue session begins with.
+func (e *ETL) clearBook(inst *instrument, r *queue.Record) error {
+	inst.clear, inst.bad = false, false
+	if ch := e.channels[channelKey(inst.def.Venue, inst.def.Channel)]; ch == nil || ch.Bad {
+		inst.bad = true
+	}
+	if inst.streams[bookStream] == nil {
+		inst.book.Clear()
+		return nil
+	}
+	empty := market.BookEvent{
+		RawSeq: r.Seq, Flags: market.FlagSnapshot | market.FlagLast,
+		AsOfEvent: market.UndefTimestamp, AsOfRecv: market.UndefTimestamp,
+	}
+	return e.emit(inst, market.KindSnapshot, &empty, r.Time, r.EventTime)
 }
 
 // releaseAll writes out every event that still waits for a snapshot.

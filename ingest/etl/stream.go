@@ -25,6 +25,10 @@ type stream struct {
 	records uint64 // records in the current segment; 0 when the next one begins a segment
 	bytes   int64  // their size in bytes
 
+	lastTime int64 // largest capture time written
+	begun    bool  // the current source has written to it
+	behind   bool  // the current source is older than what is already here: it is left out
+
 	// Book streams only.
 	deltas       int   // entries since the last snapshot
 	snapshotTime int64 // event time of the last snapshot
@@ -86,6 +90,21 @@ func (s *stream) redefine() error {
 	return nil
 }
 
+// admits tells whether a source whose next record was captured at the given time
+// may write to the stream. A recording that begins before the end of what is here
+// would put the past after the future, and a book at a late moment would be the
+// old one; so it is left out as a whole. A nil stream admits everything.
+func (s *stream) admits(time int64) bool {
+	if s == nil {
+		return true
+	}
+	if !s.begun {
+		s.behind = time < s.lastTime
+		s.begun = true
+	}
+	return !s.behind
+}
+
 // begin prepares for one record with a body of n bytes, rolling a full segment
 // first. It must come before the decision whether a snapshot is owed.
 func (s *stream) begin(n int) error {
@@ -127,6 +146,7 @@ func (s *stream) commit(r queue.Record, n int, reserved bool) error {
 	} else {
 		s.e.counters.repeated.Add(1)
 	}
+	s.lastTime = max(s.lastTime, r.Time)
 	s.next++
 	s.records++
 	s.bytes += recordSize(n)
