@@ -102,7 +102,8 @@ func (t *Entry) get(b []byte) {
 }
 
 // Decode reads a body of kind KindBook or KindSnapshot into e, reusing e.Entries.
-// It checks lengths, sides and actions; e holds no reference to b afterwards.
+// It checks lengths, sides and actions; e holds no reference to b afterwards. It
+// allocates only where e.Entries is too small; after an error e is of no use.
 func (e *BookEvent) Decode(b []byte, kind Kind) error {
 	head := bookHeaderSize
 	if kind == KindSnapshot {
@@ -150,8 +151,11 @@ func (t *Trade) Put(b []byte) {
 
 // Decode reads a body of kind KindTrade.
 func (t *Trade) Decode(b []byte) error {
-	if len(b) != TradeSize || !Side(b[48]).Valid() {
+	if len(b) != TradeSize {
 		return fmt.Errorf("trade of %d bytes (%d needed): %w", len(b), TradeSize, ErrCorrupt)
+	}
+	if !Side(b[48]).Valid() {
+		return fmt.Errorf("trade of side %#x (allowed: B, A, N): %w", b[48], ErrCorrupt)
 	}
 	*t = Trade{
 		RawSeq: le.Uint64(b), Seq: le.Uint64(b[8:]), TradeID: le.Uint64(b[16:]), OrderID: le.Uint64(b[24:]),
@@ -214,7 +218,8 @@ func (s *Status) Decode(b []byte) error {
 	return nil
 }
 
-// EncodeJSON encodes a Definition, Gap or Session as a record body.
+// EncodeJSON encodes a Definition, Gap or Session as a record body. Bytes in its
+// texts that are not UTF-8 become U+FFFD.
 func EncodeJSON[T Definition | Gap | Session](v *T) []byte {
 	b, err := json.Marshal(v)
 	if err != nil {
@@ -226,8 +231,11 @@ func EncodeJSON[T Definition | Gap | Session](v *T) []byte {
 // DecodeJSON reads the body of a Definition, Gap or Session.
 func DecodeJSON[T Definition | Gap | Session](b []byte) (*T, error) {
 	v := new(T)
+	if len(b) == 0 || b[0] != '{' { // json.Unmarshal would take null for an empty value
+		return nil, fmt.Errorf("body of %d bytes is not a JSON object: %w", len(b), ErrCorrupt)
+	}
 	if err := json.Unmarshal(b, v); err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrCorrupt, err)
+		return nil, fmt.Errorf("decode JSON body: %w: %w", ErrCorrupt, err)
 	}
 	return v, nil
 }

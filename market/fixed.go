@@ -28,49 +28,22 @@ func ParseFixed[T ~string | ~[]byte](s T, exp int8) (int64, error) {
 	if exp > 0 || exp < -18 {
 		return 0, fmt.Errorf("exponent %d: %w (allowed: -18 to 0)", exp, ErrRange)
 	}
-	i, neg := 0, false
-	if i < len(s) && (s[i] == '-' || s[i] == '+') {
-		neg = s[i] == '-'
-		i++
+	start, neg := 0, false
+	if len(s) > 0 && (s[0] == '-' || s[0] == '+') {
+		start, neg = 1, s[0] == '-'
 	}
-	var v int64
-	decimals, digits, point := 0, 0, false
-	for ; i < len(s); i++ {
-		c := s[i]
-		if c == '.' && !point {
-			point = true
-			continue
-		}
-		if c == 'e' || c == 'E' {
-			break
-		}
-		if c < '0' || c > '9' {
-			return 0, fmt.Errorf("%q: %w", string(s), ErrNotANumber)
-		}
-		digits++
-		if point && c == '0' && zerosOnly(s[i:]) {
-			continue // trailing zeros carry no value and must not overflow
-		}
-		if v > (math.MaxInt64-int64(c-'0'))/10 {
-			return 0, fmt.Errorf("%q: %w", string(s), ErrRange)
-		}
-		v = v*10 + int64(c-'0')
-		if point {
-			decimals++
-		}
-	}
-	if digits == 0 {
-		return 0, fmt.Errorf("%q: %w", string(s), ErrNotANumber)
-	}
+	v, decimals, end, err := digits(s, start)
 	shift := -int(exp) - decimals
-	if i < len(s) { // exponent part
-		e, err := strconv.Atoi(string(s[i+1:]))
-		if err != nil || e < -64 || e > 64 {
-			return 0, fmt.Errorf("%q: %w", string(s), ErrNotANumber)
+	if err == nil && end < len(s) { // exponent part
+		var e int
+		if e, err = strconv.Atoi(string(s[end+1:])); err != nil || e < -64 || e > 64 {
+			err = ErrNotANumber
 		}
 		shift += e
 	}
-	v, err := scale(v, shift)
+	if err == nil {
+		v, err = scale(v, shift)
+	}
 	if err != nil {
 		return 0, fmt.Errorf("%q at exponent %d: %w", string(s), exp, err)
 	}
@@ -80,18 +53,43 @@ func ParseFixed[T ~string | ~[]byte](s T, exp int8) (int64, error) {
 	return v, nil
 }
 
-// zerosOnly tells whether s is zeros up to its end or its exponent part.
-func zerosOnly[T ~string | ~[]byte](s T) bool {
-	for i := 0; i < len(s); i++ {
-		switch s[i] {
-		case '0':
-		case 'e', 'E':
-			return true
+// digits reads s from start to its end or its exponent part: the digits as one
+// number, and how many of them are decimals. Zeros at the end of the decimals
+// carry no value and are left out, so that they cannot overflow.
+func digits[T ~string | ~[]byte](s T, start int) (v int64, decimals, end int, err error) {
+	point, zeros, i := -1, 0, start // zeros seen since the last other decimal
+loop:
+	for ; i < len(s); i++ {
+		switch c := s[i]; {
+		case c == '0' && point >= 0:
+			zeros++
+		case c >= '0' && c <= '9':
+			for ; zeros > 0 && v > 0; zeros-- {
+				if v > math.MaxInt64/10 {
+					return 0, 0, 0, ErrRange
+				}
+				v *= 10
+			}
+			zeros = 0
+			if v > (math.MaxInt64-int64(c-'0'))/10 {
+				return 0, 0, 0, ErrRange
+			}
+			v = v*10 + int64(c-'0')
+		case c == '.' && point < 0:
+			point = i
+		case c == 'e' || c == 'E':
+			break loop
 		default:
-			return false
+			return 0, 0, 0, ErrNotANumber
 		}
 	}
-	return true
+	if i == start || i == start+1 && point >= 0 {
+		return 0, 0, 0, ErrNotANumber // no digit at all
+	}
+	if point >= 0 {
+		decimals = i - point - 1 - zeros
+	}
+	return v, decimals, i, nil
 }
 
 // scale multiplies v by 10^shift exactly, or says why it cannot.

@@ -93,7 +93,7 @@ func currency(code string) string {
 func SplitPair(native string) string {
 	pair, suffix, _ := strings.Cut(strings.ToLower(native), "_")
 	for _, q := range quoteCurrencies {
-		if base, ok := strings.CutSuffix(pair, q); ok && base != "" {
+		if base, ok := strings.CutSuffix(pair, q); ok && canQuote(base, q) {
 			pair = base + "_" + q
 			break
 		}
@@ -104,8 +104,18 @@ func SplitPair(native string) string {
 	return CanonicalSymbol(pair)
 }
 
+// canQuote tells whether base and quote make a pair. Where base would be left with
+// less than three letters, busd and tusd are the end of another base and usd:
+// BNBUSD is bnb_usd, not bn_busd, and USDTUSD is usdt_usd.
+func canQuote(base, quote string) bool {
+	if quote == "busd" || quote == "tusd" {
+		return len(base) > 2 && base != "usd"
+	}
+	return base != ""
+}
+
 // FoldSymbol reduces a spelling to what it has in common with other spellings
-// of the same symbol: BTCUSDT, BTC-USDT, btc_usdt and XBT/USDT (as btcusdt).
+// of the same symbol: BTCUSDT, BTC-USDT, btc_usdt, XBTUSDT and XBT/USDT (as btcusdt).
 func FoldSymbol(s string) string {
 	s = strings.ToLower(s)
 	parts := strings.FieldsFunc(s, func(r rune) bool { return r == '-' || r == '_' || r == '/' || r == ' ' })
@@ -113,8 +123,13 @@ func FoldSymbol(s string) string {
 		parts[i] = currency(p)
 	}
 	folded := strings.Join(parts, "")
-	if rest, ok := strings.CutPrefix(folded, "xbt"); ok {
-		folded = "btc" + rest
+	for _, old := range []string{"xbt", "xdg"} {
+		if rest, ok := strings.CutPrefix(folded, old); ok {
+			folded = currency(old) + rest
+		}
+		if rest, ok := strings.CutSuffix(folded, old); ok {
+			folded = rest + currency(old)
+		}
 	}
 	return folded
 }
