@@ -1,0 +1,63 @@
+// Package queue is a segmented log of opaque records in memory-mapped files:
+// one writer, any number of reader processes, and a commit that is one store.
+//
+// # Layout
+//
+// A queue is a directory:
+//
+//	00000000000000000001.q     a sealed segment, named by the sequence of its first record
+//	00000000000000524288.q     the live segment, which the writer appends to
+//	00000000000000524288.idx   its sparse index, until it is sealed (made with the second entry)
+//	index.meta                 table of the segments, for readers that spin or seek
+//	lock                       flock of the writer, with its pid inside
+//	*.tmp                      segments in the making; never read, removed by the next writer
+//
+// A segment is a header page, records, an end word and, once sealed, a footer
+// and a trailer: see record.go, header.go, footer.go, and docs/formats/segment.md.
+//
+// # Invariants
+//
+//   - A record is committed by one aligned atomic store of its length word, after
+//     every other byte of it. A reader sees a whole record or none.
+//   - Sequences are contiguous from 1. A segment's last sequence and the next
+//     segment's first one are neighbours.
+//   - Space is reserved before it is touched, always with room for one more
+//     length word: a full disk is [ErrFull] from the writer, never a SIGBUS. A
+//     reader touches no byte past the first length word that is zero or the end word.
+//   - A sealed segment (one that ends in a valid trailer) never changes. Damage in
+//     it is [ErrCorrupt], never a skip. Only the last segment, unsealed, is ever
+//     cut, and only after its last valid record.
+//
+// # Recovery
+//
+// [OpenWriter] does, in this order:
+//
+//  1. Takes the lock and removes temporary files.
+//  2. Opens every segment. One without a trailer is walked, record by record, by
+//     the code that live readers use.
+//  3. Discards a last segment without records. Its predecessor is then the last.
+//  4. Seals the segments that have their end word but no trailer, and the ones
+//     before the last whose successor begins exactly where they stop.
+//  5. Zeroes what follows the last valid record of a last segment without end
+//     word, after copying aside what there looks like records, and goes on there.
+//  6. Writes index.meta and the live sparse index anew.
+//
+// [Writer.Recovery] tells what was found and cut.
+//
+// # Durability
+//
+// A crash of the process loses nothing that was committed: the bytes are in the
+// kernel's page cache. A crash of the machine loses at most what was appended
+// since the last [Writer.Sync], whether called or made by Options.SyncInterval,
+// and everything of a queue on tmpfs. Sealed segments are on disk before they are
+// called sealed. File systems that copy on write (btrfs, ZFS) do not keep the
+// promise of reserved space when they are full.
+//
+// # Concurrency
+//
+// A [Writer] belongs to one goroutine. It has a goroutine of its own only with
+// Options.Precreate or Options.SyncInterval; Close ends both. [Tailer] and
+// [Cursor] belong to one goroutine each; a [Segment] may be shared, and any number
+// of cursors may walk it. Readers, in whatever process, take no lock and write
+// nothing. The package is for 64-bit Linux.
+package queue

@@ -1,0 +1,118 @@
+package queue
+
+import (
+	"errors"
+	"io/fs"
+	"sort"
+)
+
+// open opens the segment that has the record wanted; false when it is not there yet.
+func (t *Tailer) open() (bool, error) {
+	again := t.idle%lookAgain == lookAgain-1 // time to look whatever the table says
+	t.idle++
+	if t.after != 0 {
+		there := t.table != nil && t.table.newest() >= t.after
+		if t.table != nil && !there && !again {
+			return false, nil // one load, no system call
+		}
+		err := t.enter(segmentPath(t.dir, t.after))
+		if !errors.Is(err, fs.ErrNotExist) {
+			return err == nil, err
+		}
+		if !there && !again {
+			return false, nil
+		}
+	}
+	return t.locate()
+}
+
+// locate finds the segment by the list of files. A list that is made while files
+// come and go can lack one that is there all the time, so it takes two to say
+// that a record is gone.
+func (t *Tailer) locate() (bool, error) {
+	ok, err := t.find()
+	if errors.Is(err, ErrGone) {
+		ok, err = t.find()
+	}
+	return ok, err
+}
+
+func (t *Tailer) find() (bool, error) {
+	ended, err := t.readTable() // before the list: what had ended by then was on disk
+	if err != nil {
+		return false, err
+	}
+	files, err := segmentFiles(t.dir)
+	if err != nil {
+		return false, err
+	}
+	at := sort.Search(len(files), func(i int) bool { return files[i].FirstSeq > t.next }) - 1
+	if t.next == 0 {
+		at = min(0, len(files)-1)
+	}
+	if at >= 0 && files[at].FirstSeq >= t.after {
+		if ok, err := t.tryFile(files[at]); ok || err != nil {
+			return ok, err
+		}
+	}
+	switch {
+	case t.next == 0:
+		return false, nil
+	case at+1 < len(files):
+		return false, &GoneError{Wanted: t.next, Oldest: files[at+1].FirstSeq}
+	case ended > t.next:
+		return false, &GoneError{Wanted: t.next, Oldest: ended}
+	}
+	return false, nil
+}
+
+// readTable maps the table anew and gives the first sequence that no ended
+// segment holds; 0 if that is not known.
+func (t *Tailer) readTable() (uint64, error) {
+	old := t.table
+	var err error
+	if t.table, err = openTableView(t.dir); err != nil {
+		return 0, err
+	}
+	if old != nil {
+		err = old.close()
+	}
+	if t.table == nil {
+		t.seen = 0
+		return 0, err
+	}
+	t.seen = t.table.newest()
+	table, _ := t.table.read()
+	return table.NextSeq, err
+}
+
+// tryFile enters a segment that may have the record wanted; false if it does not.
+func (t *Tailer) tryFile(file SegmentFile) (bool, error) {
+	err := t.enter(file.Path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil // moved away just now
+	}
+	if err != nil {
+		return false, err
+	}
+	t.next = max(t.next, file.FirstSeq)
+	last := t.seg.Info().LastSeq
+	if !t.seg.Sealed() || last >= t.next {
+		return true, nil
+	}
+	return false, t.drop(last + 1)
+}
+
+// enter opens a segment and goes to the record wanted.
+func (t *Tailer) enter(path string) error {
+	seg, err := OpenSegment(path)
+	if err != nil {
+		return err
+	}
+	cur := seg.Cursor()
+	if err := cur.SeekSeq(t.next); err != nil {
+		return errors.Join(err, seg.Close())
+	}
+	t.seg, t.cur, t.after, t.idle = seg, cur, 0, 0
+	return nil
+}

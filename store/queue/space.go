@@ -1,0 +1,100 @@
+package queue
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+
+	"golang.org/x/sys/unix"
+)
+
+// A reservation grows a file by its own size, but by no less and no more than this.
+const (
+	minStep  = 64 << 10
+	maxStep  = 4 << 20
+	pageSize = 4096
+)
+
+func alignUp(n, to int64) int64 { return (n + to - 1) / to * to }
+
+// reserver makes sure that the bytes [from, to) of f have blocks of their own,
+// extending f as needed. Bytes that were not there before read as zero. When it
+// fails, f may be longer than before, but holds nothing new except zeros.
+type reserver func(f *os.File, from, to int64) error
+
+// reserveBlocks is the reserver for real files.
+func reserveBlocks(f *os.File, from, to int64) error {
+	for {
+		err := unix.Fallocate(int(f.Fd()), 0, from, to-from)
+		switch err {
+		case nil:
+			return nil
+		case unix.EINTR:
+			continue
+		case unix.EOPNOTSUPP, unix.ENOSYS:
+			return asFull(writeZeros(f, from, to))
+		}
+		return asFull(os.NewSyscallError("fallocate", err))
+	}
+}
+
+// writeZeros is what reserves blocks where fallocate cannot.
+func writeZeros(f *os.File, from, to int64) error {
+	zeros := make([]byte, min(to-from, 256<<10))
+	for from < to {
+		n, err := f.WriteAt(zeros[:min(to-from, int64(len(zeros)))], from)
+		if err != nil {
+			return err
+		}
+		from += int64(n)
+	}
+	return nil
+}
+
+// asFull marks the errors that mean "no space" with ErrFull.
+func asFull(err error) error {
+	for _, full := range []error{unix.ENOSPC, unix.EDQUOT, unix.EFBIG} {
+		if errors.Is(err, full) {
+			return fmt.Errorf("%w: %w", ErrFull, err)
+		}
+	}
+	return err
+}
+
+// clearFrom makes all bytes of f from off on zero, and keeps them reserved. The
+// page that holds off is overwritten rather than punched out, because a reader
+// may be looking at the length word in it.
+func clearFrom(f *os.File, off, size int64, reserve reserver) error {
+	page := min(alignUp(off+recordAlign, pageSize), size)
+	if err := writeZeros(f, off, page); err != nil {
+		return asFull(err)
+	}
+	if page == size {
+		return nil
+	}
+	err := unix.Fallocate(int(f.Fd()), unix.FALLOC_FL_PUNCH_HOLE|unix.FALLOC_FL_KEEP_SIZE, page, size-page)
+	if errors.Is(err, unix.EOPNOTSUPP) || errors.Is(err, unix.ENOSYS) {
+		return asFull(writeZeros(f, page, size))
+	}
+	if err != nil {
+		return os.NewSyscallError("fallocate", err)
+	}
+	return reserve(f, page, size)
+}
+
+// renameNew renames without replacing: a file at the new name is an error.
+func renameNew(from, to string) error {
+	err := unix.Renameat2(unix.AT_FDCWD, from, unix.AT_FDCWD, to, unix.RENAME_NOREPLACE)
+	if err == unix.EINVAL || err == unix.ENOSYS { // the file system cannot: look first
+		if _, statErr := os.Lstat(to); statErr == nil {
+			err = unix.EEXIST
+		} else if errors.Is(statErr, fs.ErrNotExist) {
+			err = unix.Rename(from, to)
+		}
+	}
+	if err != nil {
+		return asFull(&os.LinkError{Op: "rename", Old: from, New: to, Err: err})
+	}
+	return nil
+}

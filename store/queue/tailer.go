@@ -1,0 +1,178 @@
+package queue
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"time"
+)
+
+// TailerOptions say how a tailer waits. The zero value is usable.
+type TailerOptions struct {
+	// Spin is how often Wait looks for a record before it first yields the
+	// processor. Default 2000; negative for not at all.
+	Spin int
+
+	// Yield is how often it then looks, yielding each time, before it sleeps.
+	// Default 100; negative for not at all.
+	Yield int
+
+	// MinSleep and MaxSleep bound its sleeps, which double from the one to the
+	// other. Defaults 5 µs and 50 µs. A longer MaxSleep saves processor time on
+	// quiet queues and delays the wake-up by as much.
+	MinSleep, MaxSleep time.Duration
+}
+
+func (o TailerOptions) withDefaults() (TailerOptions, error) {
+	if o.Spin == 0 {
+		o.Spin = 2000
+	}
+	if o.Yield == 0 {
+		o.Yield = 100
+	}
+	if o.MinSleep == 0 {
+		o.MinSleep = 5 * time.Microsecond
+	}
+	if o.MaxSleep == 0 {
+		o.MaxSleep = max(50*time.Microsecond, o.MinSleep)
+	}
+	if o.MinSleep < 0 || o.MaxSleep < o.MinSleep {
+		return o, fmt.Errorf("tailer options MinSleep %v and MaxSleep %v: give 0 < MinSleep <= MaxSleep", o.MinSleep, o.MaxSleep)
+	}
+	return o, nil
+}
+
+// Tailer follows a queue: it reads record after record, from segment to segment,
+// and waits for new ones. It is for one goroutine of any process; it takes no
+// lock, writes nothing, and costs the writer nothing.
+type Tailer struct {
+	dir     string
+	options TailerOptions
+	next    uint64 // the record wanted; 0 = the oldest there is
+	after   uint64 // between segments: where the next one begins; 0 = not known
+	seg     *Segment
+	cur     *Cursor
+	table   *tableView // nil while there is none
+	seen    uint64     // what the table's newest segment was when the files were listed
+	idle    uint       // empty looks in a row
+	closed  bool
+}
+
+// OpenTailer opens a tailer that begins with record from; 0 and 1 mean the
+// oldest there is. A record that is not there yet is waited for. One that is no
+// longer there is [ErrGone], from Next; the directory must be there.
+func OpenTailer(dir string, from uint64) (*Tailer, error) {
+	return OpenTailerOptions(dir, from, TailerOptions{})
+}
+
+// OpenTailerOptions is OpenTailer with a say in how to wait.
+func OpenTailerOptions(dir string, from uint64, opts TailerOptions) (*Tailer, error) {
+	opts, err := opts.withDefaults()
+	if err != nil {
+		return nil, err
+	}
+	info, err := os.Stat(dir)
+	if err != nil {
+		return nil, fmt.Errorf("tail queue: %w", err)
+	}
+	if !info.IsDir() {
+		return nil, fmt.Errorf("tail queue %s: not a directory", dir)
+	}
+	if from == 1 {
+		from = 0
+	}
+	return &Tailer{dir: dir, options: opts, next: from}, nil
+}
+
+// Next gives the next record, whose body is valid until the following call.
+// False without an error means that nothing more is committed yet. After an error
+// the tailer stays where it is: [ErrGone] says from where the queue can still be
+// read, [ErrCorrupt] that what is there cannot be.
+func (t *Tailer) Next() (Record, bool, error) {
+	if t.closed {
+		return Record{}, false, fmt.Errorf("tail queue %s: %w", t.dir, ErrClosed)
+	}
+	for {
+		if t.cur == nil {
+			if ok, err := t.open(); !ok {
+				return Record{}, false, err
+			}
+		}
+		r, err := t.cur.Next()
+		if err == nil {
+			t.next, t.idle = r.Seq+1, 0
+			return r, true, nil
+		}
+		if err != io.EOF {
+			return Record{}, false, err
+		}
+		if !t.cur.Ended() {
+			return Record{}, false, t.checkStale()
+		}
+		if err := t.leave(); err != nil {
+			return Record{}, false, err
+		}
+	}
+}
+
+// leave goes on from a segment that has ended.
+func (t *Tailer) leave() error {
+	end := t.cur.seq
+	t.next = max(t.next, end)
+	return t.drop(end)
+}
+
+// drop closes the current segment; the next one begins with record after, 0 if
+// that is not known.
+func (t *Tailer) drop(after uint64) error {
+	seg := t.seg
+	t.seg, t.cur, t.after, t.idle = nil, nil, after, 0
+	if seg == nil {
+		return nil
+	}
+	return seg.Close()
+}
+
+// lookAgain is how many empty looks in a row make a tailer ask the file system.
+const lookAgain = 256
+
+// checkStale leaves a segment in which nothing comes because it is no longer
+// the queue's: an empty one that a recovering writer has discarded.
+func (t *Tailer) checkStale() error {
+	if t.idle++; t.idle%lookAgain != 0 {
+		return nil
+	}
+	return t.leaveUnlinked()
+}
+
+func (t *Tailer) leaveUnlinked() error {
+	if t.seg == nil || t.seg.live == nil {
+		return nil
+	}
+	gone, err := t.seg.live.unlinked()
+	if err != nil || !gone {
+		return err
+	}
+	if mark, err := t.cur.src.word(t.cur.off); err != nil || mark != 0 {
+		return err // it ended, and was removed since: read on
+	}
+	return t.drop(0)
+}
+
+// NextSeq gives the sequence of the record that Next will give; 0 while that is
+// the oldest one and there is none yet.
+func (t *Tailer) NextSeq() uint64 { return t.next }
+
+// Close ends the use of the tailer and of what Next returned.
+func (t *Tailer) Close() error {
+	if t.closed {
+		return nil
+	}
+	t.closed = true
+	err := t.drop(0)
+	if t.table != nil {
+		err = errors.Join(err, t.table.close())
+	}
+	return err
+}

@@ -1,0 +1,79 @@
+package queue
+
+import (
+	"context"
+	"fmt"
+	"runtime"
+	"time"
+)
+
+// Wait returns when Next may have something to say: a record, or an error. It
+// spins, then yields, then sleeps, as TailerOptions say; the writer is not
+// involved. It returns the context's error when that is cancelled, and may return
+// early without cause.
+func (t *Tailer) Wait(ctx context.Context) error {
+	if t.closed {
+		return fmt.Errorf("wait on queue %s: %w", t.dir, ErrClosed)
+	}
+	for range t.options.Spin {
+		if t.something() {
+			return nil
+		}
+	}
+	for range t.options.Yield {
+		if t.something() {
+			return nil
+		}
+		runtime.Gosched()
+	}
+	return t.sleep(ctx)
+}
+
+// sleep waits in sleeps that double, asking the file system too now and then.
+func (t *Tailer) sleep(ctx context.Context) error {
+	timer := time.NewTimer(t.options.MinSleep)
+	defer timer.Stop()
+	pause := t.options.MinSleep
+	asked := time.Now()
+	for {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case now := <-timer.C:
+			if t.something() {
+				return nil
+			}
+			if now.Sub(asked) >= askEvery {
+				return t.ask()
+			}
+		}
+		pause = min(2*pause, t.options.MaxSleep)
+		timer.Reset(pause)
+	}
+}
+
+// askEvery bounds how long a waiting tailer goes by the mapped words alone. What
+// they cannot show (a segment discarded, a table replaced) it sees after that.
+const askEvery = 100 * time.Millisecond
+
+// ask makes the next look go to the file system.
+func (t *Tailer) ask() error {
+	t.idle = lookAgain - 1
+	return t.leaveUnlinked()
+}
+
+// something tells, at the cost of one load, whether there may be something.
+func (t *Tailer) something() bool {
+	if t.cur != nil {
+		mark, err := t.cur.src.word(t.cur.off)
+		return mark != 0 || err != nil
+	}
+	if t.table == nil {
+		return false
+	}
+	if newest := t.table.newest(); t.after != 0 {
+		return newest >= t.after
+	} else {
+		return newest != t.seen
+	}
+}

@@ -1,0 +1,265 @@
+package queue
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"sync/atomic"
+
+	"chronicle/internal/durable"
+)
+
+// Writer appends to a queue. There is one per queue, on any number of processes;
+// it belongs to one goroutine. What it has appended is visible to every reader
+// when Append or Commit returns.
+type Writer struct {
+	// Owned by the writer's goroutine.
+	active   *active // the segment being appended to; nil before the first record of one
+	next     uint64  // sequence of the next record
+	meta     []byte
+	closed   bool
+	recovery Recovery
+
+	dir     string
+	options Options
+	lock    *dirLock
+	table   *table
+	sealer  *sealer
+	maker   *segmentMaker
+	helper  *helper // nil without Options.Precreate
+	syncer  *syncer // nil without Options.SyncInterval
+
+	// Shared with the syncer.
+	current  atomic.Pointer[active] // the same as active
+	newNames atomic.Bool            // the directory has changed since it was synced
+}
+
+// OpenWriter opens the queue in dir for appending, making it if it is not there.
+// It takes the queue's lock ([ErrLocked] if another writer has it, in this
+// process or any other) and recovers what an earlier writer left: see the package
+// documentation. [ErrCorrupt] means that there is damage which it may not cut away.
+func OpenWriter(dir string, opts Options) (*Writer, error) {
+	opts, err := opts.withDefaults()
+	if err != nil {
+		return nil, err
+	}
+	if err := durable.MkdirAll(dir, 0o755); err != nil {
+		return nil, fmt.Errorf("open queue: %w", asFull(err))
+	}
+	lock, err := lockDir(dir)
+	if err != nil {
+		return nil, err
+	}
+	w := &Writer{
+		dir: dir, options: opts, meta: opts.Meta, lock: lock,
+		table: &table{path: filepath.Join(dir, tableName), reserve: opts.reserve, keep: opts.Precreate},
+		maker: &segmentMaker{dir: dir, options: opts},
+	}
+	w.sealer = &sealer{dir: dir, table: w.table, noSync: opts.NoSync}
+	if err := w.recover(); err != nil {
+		return nil, errors.Join(fmt.Errorf("open queue %s: %w", dir, err), w.release())
+	}
+	w.start()
+	return w, nil
+}
+
+// start sets the writer's goroutines going.
+func (w *Writer) start() {
+	w.newNames.Store(true)
+	if w.options.Precreate {
+		w.helper = startHelper(w.maker, w.sealer)
+	}
+	if w.options.SyncInterval > 0 && !w.options.NoSync {
+		w.syncer = startSyncer(w.options.SyncInterval, w.syncAll)
+	}
+}
+
+// Append adds a record and returns its sequence. r.Seq is ignored, r.Body copied.
+// On an error nothing was added: [ErrFull] when there is no space, after which
+// the call may be repeated, [ErrTooBig] for a body of more than MaxBody bytes.
+func (w *Writer) Append(r Record) (uint64, error) {
+	n, s := len(r.Body), w.active
+	if s == nil || n > MaxBody || s.pos+recordSize(n) > s.limit {
+		var err error
+		if s, err = w.makeRoom(n); err != nil {
+			return 0, err
+		}
+	}
+	s.reserved, s.scribbled = -1, max(s.scribbled, s.pos+recordHeader+n)
+	copy(s.mem[s.pos+recordHeader:], r.Body)
+	if err := s.commit(&r, w.next, n); err != nil {
+		return 0, err
+	}
+	w.next++
+	return w.next - 1, nil
+}
+
+// Reserve gives n bytes inside the queue, to be filled with the body of the next
+// record, which Commit then adds without copying it. They are not zeroed. A
+// reservation that is not committed is void with the next call of Append,
+// Reserve, Roll or Close. Errors are those of Append.
+func (w *Writer) Reserve(n int) ([]byte, error) {
+	if n < 0 {
+		return nil, fmt.Errorf("reserve %d bytes in queue %s: give 0 or more", n, w.dir)
+	}
+	s := w.active
+	if s == nil || n > MaxBody || s.pos+recordSize(n) > s.limit {
+		var err error
+		if s, err = w.makeRoom(n); err != nil {
+			return nil, err
+		}
+	}
+	begin := s.pos + recordHeader
+	s.reserved, s.scribbled = n, max(s.scribbled, begin+n)
+	return s.mem[begin : begin+n : begin+n], nil
+}
+
+// Commit adds a record whose body is the first n bytes of the latest Reserve.
+// r.Seq and r.Body are ignored. When it fails with ErrFull (for want of space for
+// the index), the reservation still stands and Commit may be repeated.
+func (w *Writer) Commit(r Record, n int) (uint64, error) {
+	s := w.active
+	if s == nil || n < 0 || n > s.reserved {
+		return 0, fmt.Errorf("commit %d bytes in queue %s: they were not reserved", n, w.dir)
+	}
+	if err := s.commit(&r, w.next, n); err != nil {
+		return 0, err
+	}
+	w.next++
+	return w.next - 1, nil
+}
+
+// makeRoom is the slow way into a record with a body of n bytes: it reserves
+// space, or rolls, or begins the first segment.
+func (w *Writer) makeRoom(n int) (*active, error) {
+	if w.closed {
+		return nil, fmt.Errorf("append to queue %s: %w", w.dir, ErrClosed)
+	}
+	if n > MaxBody {
+		return nil, fmt.Errorf("append to queue %s: body of %d bytes, at most %d: %w", w.dir, n, MaxBody, ErrTooBig)
+	}
+	s := w.active
+	if s != nil && (w.options.ManualRoll || s.fits(n)) {
+		if err := s.grow(n); err != nil {
+			return nil, fmt.Errorf("append to queue %s: %w", w.dir, err)
+		}
+		return s, nil
+	}
+	next, err := w.begin(n)
+	if err != nil {
+		return nil, fmt.Errorf("begin segment %d of queue %s: %w", w.next, w.dir, err)
+	}
+	w.setActive(next)
+	if s != nil {
+		w.retire(s)
+		if w.helper == nil {
+			// What cannot be sealed stays pending: the next roll tries again, and
+			// Sync, Roll and Close return the error if it still stands.
+			_ = w.sealer.run()
+		}
+	}
+	if w.helper != nil {
+		w.helper.poke()
+	}
+	return next, nil
+}
+
+// begin makes the segment for the next record, whose body has n bytes, and gives
+// it its name. On an error there is no new segment, and the old one goes on.
+func (w *Writer) begin(n int) (*active, error) {
+	need := int64(headerPage + recordSize(n) + endSize)
+	var s *active
+	if w.helper != nil && need <= w.options.SegmentBytes {
+		s = w.helper.take()
+	}
+	if s == nil {
+		var err error
+		if s, err = w.maker.create(creatingName, max(need, w.options.SegmentBytes), need); err != nil {
+			return nil, err
+		}
+	}
+	err := w.table.room()
+	if err == nil {
+		err = w.maker.publish(s, w.next, w.meta)
+	}
+	if err == nil {
+		err = w.table.begin(w.next)
+	}
+	if err != nil {
+		return nil, joinDiscard(err, s)
+	}
+	w.newNames.Store(true)
+	return s, nil
+}
+
+// joinDiscard removes the segment s that err has made useless.
+func joinDiscard(err error, s *active) error { return errors.Join(err, s.discard()) }
+
+// retire ends the segment s and hands it on to be sealed.
+func (w *Writer) retire(s *active) {
+	s.end()
+	w.sealer.add(s)
+}
+
+func (w *Writer) setActive(s *active) {
+	w.active = s
+	w.current.Store(s)
+}
+
+// SetMeta changes the metadata of the segments that begin from now on. It fails
+// only with ErrTooBig.
+func (w *Writer) SetMeta(meta []byte) error {
+	if err := checkMeta(meta); err != nil {
+		return err
+	}
+	w.meta = bytes.Clone(meta)
+	return nil
+}
+
+// Roll ends the current segment and seals it; the next record begins a new one.
+// Without a record in the current segment it does nothing. When sealing fails
+// ([ErrFull], an I/O error) the segment has ended all the same: it stays readable,
+// and every later Roll, Sync and Close tries to seal it again. With
+// Options.Precreate the sealing goes on in the background.
+func (w *Writer) Roll() error {
+	if w.closed {
+		return fmt.Errorf("roll queue %s: %w", w.dir, ErrClosed)
+	}
+	if w.SegmentRecords() > 0 {
+		w.retire(w.active)
+		w.setActive(nil)
+		if w.helper != nil {
+			w.helper.poke()
+			return nil
+		}
+	}
+	if err := w.sealer.run(); err != nil {
+		return fmt.Errorf("roll queue %s: %w", w.dir, err)
+	}
+	return nil
+}
+
+// NextSeq gives the sequence that the next record will get.
+func (w *Writer) NextSeq() uint64 { return w.next }
+
+// SegmentRecords gives the number of records in the current segment. 0 means
+// that the next Append begins a segment.
+func (w *Writer) SegmentRecords() uint64 {
+	if w.active == nil {
+		return 0
+	}
+	return w.next - w.active.first
+}
+
+// SegmentBytes gives the bytes used in the current segment, header included; 0
+// when the next Append begins one.
+func (w *Writer) SegmentBytes() int64 {
+	if w.SegmentRecords() == 0 {
+		return 0
+	}
+	return int64(w.active.pos)
+}
+
+// Recovery tells what OpenWriter found and cut.
+func (w *Writer) Recovery() Recovery { return w.recovery }
