@@ -23,7 +23,7 @@ func getCommand() *cobra.Command {
 		Use:   "get --schema SCHEMA --symbol S[,S] --start T --end T",
 		Short: "Print or save the records of a time range",
 		Long: `Print or save the records of one schema in the half-open range [start, end).
-Several symbols are merged in time order. Schemas: ` + strings.Join(query.Schemas(), ", ") + `.`,
+Several symbols are merged in time order. Schemas: ` + strings.Join(query.Schemas, ", ") + `.`,
 		Example: `  chronicle get --schema trades --symbol binance-usdm:btc_usdt --start 2024-08-08T23:55:00Z --end 2024-08-08T23:56:00Z
   chronicle get --schema mbp-10 --symbol kraken:btc_chf --start 2021-04-17T00:00:00Z --end 2021-04-18T00:00:00Z --format parquet -o book.parquet`,
 		Args: noArgs,

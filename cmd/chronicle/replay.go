@@ -8,6 +8,7 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/schollz/progressbar/v3"
@@ -37,8 +38,8 @@ Formats:
 			if err != nil {
 				return err
 			}
-			if err := feed.CheckFormat(cfg.Feed.Source); err != nil {
-				return badUsage("--source: %w", err)
+			if err := checkFormat(cfg.Feed.Source, func(feed.Format) bool { return true }); err != nil {
+				return err
 			}
 			for _, path := range args {
 				if info, err := os.Stat(path); err != nil {
@@ -54,6 +55,24 @@ Formats:
 	cmd.Flags().String("date", "", "day of an ITCH recording, YYYY-MM-DD (default: from the file's name or packets)")
 	addETLFlags(cmd.Flags(), time.Hour)
 	return cmd
+}
+
+// checkFormat refuses a source that is not among the formats that fit.
+func checkFormat(name string, fits func(feed.Format) bool) error {
+	var names []string
+	for _, f := range feed.Formats() {
+		if !fits(f) {
+			continue
+		}
+		if f.Name == name {
+			return nil
+		}
+		names = append(names, f.Name)
+	}
+	if name == "" {
+		return badUsage("--source is needed: one of %s", strings.Join(names, ", "))
+	}
+	return badUsage("--source %q: one of %s", name, strings.Join(names, ", "))
 }
 
 func formatHelp() string {

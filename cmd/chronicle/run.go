@@ -1,0 +1,236 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/sync/errgroup"
+
+	"chronicle/ingest/etl"
+	"chronicle/ingest/feed"
+	"chronicle/ingest/sim"
+	"chronicle/query"
+	"chronicle/store/queue"
+)
+
+func runCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "run",
+		Short: "Run everything in one process on embedded defaults",
+		Long: `Run all zones in one process: feed, ETL, tier agent, REST and Arrow Flight servers.
+The default source is a simulated market that sends ITCH 5.0 over MoldUDP64 to a
+UDP port on loopback. Ctrl-C ends it; the next run goes on from the same data.`,
+		Example: `  chronicle run
+  chronicle run --source itch --listen 127.0.0.1:26477 --root /data/chronicle`,
+		Args: noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			cfg, err := loadConfig(cmd)
+			if err != nil {
+				return err
+			}
+			if cfg.Feed.Source != "sim" {
+				if err := checkFormat(cfg.Feed.Source, func(f feed.Format) bool { return f.Live }); err != nil {
+					return fmt.Errorf("%w (or sim); recordings of the other formats come in by 'chronicle replay'", err)
+				}
+			}
+			return runAll(cmd.Context(), cfg, cmd.OutOrStdout())
+		},
+	}
+	f := cmd.Flags()
+	f.String("source", "sim", "sim, or the wire format of a live feed")
+	f.String("listen", "127.0.0.1:0", "UDP address that the feed receives on")
+	f.StringSlice("sim-symbols", []string{"aapl", "amzn", "goog", "msft", "nvda"}, "symbols of the simulated market")
+	f.Int("sim-rate", 2000, "messages a second of the simulated market")
+	f.Uint64("sim-seed", 0, "seed of the simulated market (default: from the clock)")
+	addETLFlags(f, 30*time.Second)
+	addTierFlags(f, 10*time.Second)
+	f.Duration("tier-interval", 5*time.Second, "time between two looks for segments to move")
+	addServeFlags(f)
+	return cmd
+}
+
+// system is everything that runs in one process. Fields are in the order of start;
+// stop goes the other way round.
+type system struct {
+	cfg      *Config
+	log      *slog.Logger
+	raw      *queue.Writer
+	etl      *etl.ETL
+	archive  *query.Archive
+	servers  *servers
+	conn     *net.UDPConn
+	counters feed.Counters
+}
+
+// runAll starts the zones, tells the user where to look, and waits for Ctrl-C.
+func runAll(ctx context.Context, cfg *Config, out io.Writer) error {
+	s := &system{cfg: cfg, log: cfg.logger()}
+	if err := s.open(ctx); err != nil {
+		return errors.Join(err, s.close())
+	}
+	fmt.Fprintf(out, "Chronicle is starting on %s ...\n", cfg.Root)
+	err := s.run(ctx, out)
+	err = errors.Join(err, s.close())
+	st := s.counters.Stats()
+	fmt.Fprintf(out, "stopped: %d messages received in this run. 'chronicle run --root %s' goes on from here.\n", st.Messages, cfg.Root)
+	return err
+}
+
+func (s *system) open(ctx context.Context) (err error) {
+	if err := os.MkdirAll(s.cfg.Root, 0o755); err != nil {
+		return fmt.Errorf("--root: %w: give a directory that can be written", err)
+	}
+	if s.raw, err = openRaw(s.cfg); err != nil {
+		return err
+	}
+	if s.etl, err = etl.Open(ctx, s.cfg.etlConfig(s.log)); err != nil {
+		return err
+	}
+	if s.archive, err = openArchive(ctx, s.cfg); err != nil {
+		return err
+	}
+	if s.servers, err = listen(s.cfg, s.archive, s.log); err != nil {
+		return err
+	}
+	s.conn, err = feed.ListenUDP(feed.LiveOptions{Format: s.format(), Listen: s.cfg.Feed.Listen})
+	if err != nil {
+		return fmt.Errorf("--listen: %w", err)
+	}
+	return nil
+}
+
+func (s *system) format() string {
+	if s.cfg.Feed.Source == "sim" {
+		return "itch"
+	}
+	return s.cfg.Feed.Source
+}
+
+func (s *system) liveOptions() feed.LiveOptions {
+	o := feed.LiveOptions{Format: s.format(), Conn: s.conn, Log: s.log}
+	if s.cfg.Feed.Source == "sim" {
+		o.Venue = "sim"
+	}
+	return o
+}
+
+// run holds the zones until ctx is done or one of them fails; then the ETL takes
+// in what the feed has still written.
+func (s *system) run(ctx context.Context, out io.Writer) error {
+	g, running := errgroup.WithContext(ctx)
+	g.Go(func() error { return s.etl.Run(running) })
+	g.Go(func() error { return s.servers.run(running) })
+	g.Go(func() error { return feed.Live(running, s.raw, s.liveOptions(), &s.counters) })
+	g.Go(func() error { return runTier(running, s.cfg, s.log) })
+	if s.cfg.Feed.Source == "sim" {
+		g.Go(func() error { return simulate(running, s.cfg, s.conn.LocalAddr().String()) })
+	}
+	g.Go(func() error { return s.welcome(running, out) })
+	err := g.Wait()
+	if err != nil && ctx.Err() == nil {
+		return err
+	}
+	return s.etl.CatchUp(context.WithoutCancel(ctx))
+}
+
+func (s *system) close() error {
+	var errs []error
+	if s.servers != nil {
+		errs = append(errs, s.servers.close())
+	}
+	if s.archive != nil {
+		errs = append(errs, s.archive.Close())
+	}
+	if s.etl != nil {
+		errs = append(errs, s.etl.Close())
+	}
+	if s.raw != nil {
+		errs = append(errs, s.raw.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// welcome waits for the first book with two sides and prints how to ask for it.
+func (s *system) welcome(ctx context.Context, out io.Writer) error {
+	tick := time.NewTicker(100 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+		symbols, err := s.archive.Symbols(ctx)
+		if err != nil {
+			continue // nothing to ask for yet
+		}
+		for _, sym := range symbols {
+			b, err := s.archive.BookAt(ctx, query.BookRequest{Symbol: sym.Symbol, At: time.Now().UnixNano(), Depth: 5, Clock: query.ClockRecv})
+			if err == nil && len(b.Bids) >= 5 && len(b.Asks) >= 5 {
+				s.printHints(out, sym.Symbol, b.TsRecv)
+				return nil
+			}
+		}
+	}
+}
+
+func (s *system) printHints(out io.Writer, symbol string, at int64) {
+	self := os.Args[0]
+	root, err := filepath.Abs(s.cfg.Root)
+	if err != nil {
+		root = s.cfg.Root
+	}
+	rest, flight, t := s.servers.rest.Addr(), s.servers.flight.Addr(), query.FormatTime(at)
+	fmt.Fprintf(out, `Chronicle is running; Ctrl-C ends it.
+
+  data      %s
+  REST      http://%s      (/v1/symbols, /v1/segments, /openapi.yaml, /healthz, /metrics)
+  Flight    grpc://%s
+
+Three ways to ask for a book, from another terminal:
+
+  curl -s 'http://%s/v1/books/%s?at=%s&depth=5'
+
+  %s book --root %s --symbol %s --at %s --depth 5
+
+  %s -c 'import pyarrow.flight as f; c = f.connect("grpc://%s"); i = c.get_flight_info(f.FlightDescriptor.for_path("book", "%s", "%s", "%s", "5")); print(c.do_get(i.endpoints[0].ticket).read_pandas().T.to_string())'
+
+`, root, rest, flight, rest, symbol, t, self, root, symbol, t, python(), flight, venueOf(symbol), symbolOf(symbol), t)
+}
+
+// python names the interpreter that has pyarrow: the project's own, if it is here.
+func python() string {
+	if _, err := os.Stat(".venv/bin/python"); err == nil {
+		return ".venv/bin/python"
+	}
+	return "python3"
+}
+
+// simulate sends the simulated market to the feed's address.
+func simulate(ctx context.Context, cfg *Config, to string) error {
+	seed := cfg.Sim.Seed
+	if seed == 0 {
+		seed = uint64(time.Now().UnixNano())
+	}
+	conn, err := net.Dial("udp", to)
+	if err != nil {
+		return fmt.Errorf("simulated market: %w", err)
+	}
+	defer conn.Close()
+	market, err := sim.New(sim.Options{
+		Seed: seed, Symbols: cfg.Sim.Symbols, Rate: cfg.Sim.Rate,
+		Session: fmt.Sprintf("S%09d", time.Now().Unix()%1_000_000_000),
+	})
+	if err != nil {
+		return badUsage("simulated market: %w", err)
+	}
+	return sim.Send(ctx, conn, market)
+}
