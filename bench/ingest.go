@@ -186,7 +186,7 @@ func (g *generator) message(seq uint64) {
 	case len(resting) < 50 || len(resting) < 2000 && k < 52:
 		g.mid[id] += 100 * (g.rng.Int64N(3) - 1)
 		offset := 100 * (1 + g.rng.Int64N(20))
-		e := market.Entry{OrderID: seq, Side: market.Bid, Price: g.mid[id] - offset, Size: 1 + g.rng.Int64N(500), Action: market.Add}
+		e := market.Entry{OrderID: seq, Side: market.Bid, Price: g.mid[id] - offset, Size: 1000 + g.rng.Int64N(500), Action: market.Add}
 		if g.rng.IntN(2) == 0 {
 			e.Side, e.Price = market.Ask, g.mid[id]+offset
 		}

@@ -3,6 +3,7 @@ package market
 import (
 	"bytes"
 	"encoding/hex"
+	"encoding/json"
 	"errors"
 	"flag"
 	"os"
@@ -101,6 +102,20 @@ func goldenBytes(t *testing.T, text string) []byte {
 		t.Fatal(err)
 	}
 	return b
+}
+
+// The JSON in the header of every clean segment is an on-disk format too.
+func TestStreamMeta(t *testing.T) {
+	const want = `{"venue":"kraken","symbol":"btc_usdt","stream":"book","definition":{"venue":"kraken","symbol":"btc_usdt",` +
+		`"native":"XBT/USDT","book_type":"l2","price_exponent":-2,"size_exponent":-8}}`
+	def := Definition{Venue: "kraken", Symbol: "btc_usdt", Native: "XBT/USDT", BookType: L2, PriceExponent: -2, SizeExponent: -8}
+	meta := StreamMeta{Venue: "kraken", Symbol: "btc_usdt", Stream: StreamBook, Definition: def}
+	if got, err := json.Marshal(meta); err != nil || string(got) != want {
+		t.Errorf("%s, %v; want %s", got, err, want)
+	}
+	if id := def.SymbolID().String(); id != "kraken:btc_usdt" {
+		t.Errorf("its symbol is %s", id)
+	}
 }
 
 // The JSON bodies keep every field: a field that is added to a struct must be

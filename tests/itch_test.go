@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"chronicle/book"
 	"chronicle/internal/testdata"
 	"chronicle/query"
 )
@@ -192,4 +193,12 @@ func TestPcapPackets(t *testing.T) {
 			t.Errorf("%s: %+v, want %d messages", file, sum, messages)
 		}
 	}
+}
+
+// pairs reduces levels to price and size.
+func pairs(levels []book.Level) (out [][2]int64) {
+	for _, l := range levels {
+		out = append(out, [2]int64{l.Price, l.Size})
+	}
+	return out
 }

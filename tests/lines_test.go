@@ -61,6 +61,10 @@ type binanceLine struct {
 		AskPx      json.RawMessage `json:"a"`
 		AskSz      json.RawMessage `json:"A"`
 		TradeTime  int64           `json:"T"`
+
+		// Named so that they do not fall, by their other case, into the fields above.
+		SentAt  json.RawMessage `json:"E"`
+		Ignored json.RawMessage `json:"M"`
 	} `json:"data"`
 	Stream       string `json:"stream"`
 	LastUpdateID uint64 `json:"lastUpdateId"`

@@ -1,5 +1,5 @@
 // Package tests holds the tests of the whole path: recordings replayed by the
-// real binary, moved to the archive by the real tier agent, read back through the
+// real chronicle, moved to the archive by the real tier agent, read back through the
 // tiers, and compared with what the recordings themselves prove.
 //
 // They take minutes and run only with the flag -truth (make truth).
@@ -22,7 +22,7 @@ import (
 
 var truth = flag.Bool("truth", false, "run the tests against the recordings")
 
-var binary string
+var chronicle string
 
 func TestMain(m *testing.M) {
 	flag.Parse()
@@ -34,8 +34,10 @@ func TestMain(m *testing.M) {
 	if err != nil {
 		panic(err)
 	}
-	binary = filepath.Join(dir, "chronicle")
-	if out, err := exec.Command("go", "build", "-o", binary, "../cmd/chronicle").CombinedOutput(); err != nil {
+		os.Exit(m.Run())
+	}
+	chronicle = filepath.Join(dir, "chronicle")
+	if out, err := exec.Command("go", "build", "-o", chronicle, "../cmd/chronicle").CombinedOutput(); err != nil {
 		fmt.Fprintf(os.Stderr, "%s%v\n", out, err)
 		os.Exit(1)
 	}
@@ -77,7 +79,7 @@ func (r recording) command(tb testing.TB, root string, extra ...string) *exec.Cm
 	tb.Helper()
 	args := []string{"replay", "--root", root, "--source", r.source, "--json", "--log-level", "warn"}
 	args = append(append(args, r.args...), extra...)
-	return exec.Command(binary, append(args, testdata.Path(tb, r.file))...)
+	return exec.Command(chronicle, append(args, testdata.Path(tb, r.file))...)
 }
 
 func (r recording) replay(tb testing.TB, root string, extra ...string) summary {
@@ -108,12 +110,12 @@ func (r recording) archived(tb testing.TB) (*query.Archive, summary) {
 	tb.Helper()
 	root := tb.TempDir()
 	sum := r.replay(tb, root, "--roll-interval", "1m")
-	run(tb, exec.Command(binary, "tier", "--once", "--root", root, "--log-level", "warn"))
+	run(tb, exec.Command(chronicle, "tier", "--once", "--root", root, "--log-level", "warn"))
 	left, err := filepath.Glob(filepath.Join(root, "queues/clean/*/*/*.q/*.q"))
 	if err != nil || len(left) > 0 {
 		tb.Fatalf("%d segments were left in the hot zone (%v): %v", len(left), err, left)
 	}
-	run(tb, exec.Command(binary, "fsck", "--root", root))
+	run(tb, exec.Command(chronicle, "fsck", "--root", root))
 	a, err := query.Open(tb.Context(), query.Config{Root: root})
 	if err != nil {
 		tb.Fatal(err)

@@ -106,7 +106,7 @@ func TestBookAtEqualsReplayFromStart(t *testing.T) {
 				moments[symbol] = randomMoments(t, rng, dir, 1000/len(streams)+1)
 				want[symbol] = digestsFromStart(t, dir, bookType(rec), moments[symbol])
 			}
-			run(t, exec.Command(binary, "tier", "--once", "--root", root, "--log-level", "warn"))
+			run(t, exec.Command(chronicle, "tier", "--once", "--root", root, "--log-level", "warn"))
 			a, err := query.Open(t.Context(), query.Config{Root: root})
 			if err != nil {
 				t.Fatal(err)
@@ -182,7 +182,7 @@ func TestKillAndRestart(t *testing.T) {
 			_ = cmd.Wait() // it was killed
 		}
 		usdm.replay(t, root, flags...)
-		run(t, exec.Command(binary, "fsck", "--root", root))
+		run(t, exec.Command(chronicle, "fsck", "--root", root))
 		got := cleanRecords(t, root)
 		for stream, w := range want {
 			if !slices.Equal(got[stream], w) {

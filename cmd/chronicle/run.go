@@ -17,7 +17,9 @@ import (
 	"chronicle/ingest/etl"
 	"chronicle/ingest/feed"
 	"chronicle/ingest/sim"
+	"chronicle/market"
 	"chronicle/query"
+	"chronicle/server"
 	"chronicle/store/queue"
 )
 
@@ -65,7 +67,7 @@ type system struct {
 	raw      *queue.Writer
 	etl      *etl.ETL
 	archive  *query.Archive
-	servers  *servers
+	servers  *server.Server
 	conn     *net.UDPConn
 	counters feed.Counters
 }
@@ -127,7 +129,7 @@ func (s *system) liveOptions() feed.LiveOptions {
 func (s *system) run(ctx context.Context, out io.Writer) error {
 	g, running := errgroup.WithContext(ctx)
 	g.Go(func() error { return s.etl.Run(running) })
-	g.Go(func() error { return s.servers.run(running) })
+	g.Go(func() error { return s.servers.Serve(running) })
 	g.Go(func() error { return feed.Live(running, s.raw, s.liveOptions(), &s.counters) })
 	g.Go(func() error { return runTier(running, s.cfg, s.log) })
 	if s.cfg.Feed.Source == "sim" {
@@ -144,7 +146,7 @@ func (s *system) run(ctx context.Context, out io.Writer) error {
 func (s *system) close() error {
 	var errs []error
 	if s.servers != nil {
-		errs = append(errs, s.servers.close())
+		errs = append(errs, s.servers.Close())
 	}
 	if s.archive != nil {
 		errs = append(errs, s.archive.Close())
@@ -188,7 +190,11 @@ func (s *system) printHints(out io.Writer, symbol string, at int64) {
 	if err != nil {
 		root = s.cfg.Root
 	}
-	rest, flight, t := s.servers.rest.Addr(), s.servers.flight.Addr(), query.FormatTime(at)
+	id, err := market.ParseSymbolID(symbol)
+	if err != nil {
+		return // the archive's own symbols always parse
+	}
+	rest, flight, t := s.servers.RESTAddr(), s.servers.FlightAddr(), query.FormatTime(at)
 	fmt.Fprintf(out, `Chronicle is running; Ctrl-C ends it.
 
   data      %s
@@ -203,7 +209,7 @@ Three ways to ask for a book, from another terminal:
 
   %s -c 'import pyarrow.flight as f; c = f.connect("grpc://%s"); i = c.get_flight_info(f.FlightDescriptor.for_path("book", "%s", "%s", "%s", "5")); print(c.do_get(i.endpoints[0].ticket).read_pandas().T.to_string())'
 
-`, root, rest, flight, rest, symbol, t, self, root, symbol, t, python(), flight, venueOf(symbol), symbolOf(symbol), t)
+`, root, rest, flight, rest, symbol, t, self, root, symbol, t, python(), flight, id.Venue, id.Symbol, t)
 }
 
 // python names the interpreter that has pyarrow: the project's own, if it is here.
@@ -225,12 +231,12 @@ func simulate(ctx context.Context, cfg *Config, to string) error {
 		return fmt.Errorf("simulated market: %w", err)
 	}
 	defer conn.Close()
-	market, err := sim.New(sim.Options{
+	exchange, err := sim.New(sim.Options{
 		Seed: seed, Symbols: cfg.Sim.Symbols, Rate: cfg.Sim.Rate,
 		Session: fmt.Sprintf("S%09d", time.Now().Unix()%1_000_000_000),
 	})
 	if err != nil {
 		return badUsage("simulated market: %w", err)
 	}
-	return sim.Send(ctx, conn, market)
+	return sim.Send(ctx, conn, exchange)
 }

@@ -53,11 +53,10 @@ func (l *Lines) longLine(head []byte) ([]byte, error) {
 	l.long = append(l.long[:0], head...)
 	for {
 		part, err := l.r.ReadSlice('\n')
-		if len(l.long)+len(part) <= MaxLine {
-			l.long = append(l.long, part...)
-		} else if err == nil || errors.Is(err, bufio.ErrBufferFull) {
+		if len(l.long)+len(part) > MaxLine {
 			return nil, l.skip(err)
 		}
+		l.long = append(l.long, part...)
 		if !errors.Is(err, bufio.ErrBufferFull) {
 			return l.long, err
 		}

@@ -1,0 +1,38 @@
+package server
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"syscall"
+)
+
+// open listens on an address. flag is the option that says which, for errors.
+func open(flag, addr string, insecure bool) (net.Listener, error) {
+	host, port, err := net.SplitHostPort(addr)
+	if err != nil || port == "" {
+		return nil, fmt.Errorf("--%s %q: write it as host:port, such as 127.0.0.1:8080", flag, addr)
+	}
+	if !insecure && !loopback(host) {
+		return nil, fmt.Errorf("--%s %s: an address that is not loopback needs TLS and tokens; --insecure to override", flag, addr)
+	}
+	l, err := net.Listen("tcp", addr)
+	if errors.Is(err, syscall.EADDRINUSE) {
+		return nil, fmt.Errorf("--%s %s: the port is in use by another program: stop it, or give --%s another port", flag, addr, flag)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("--%s %s: %w", flag, addr, err)
+	}
+	return l, nil
+}
+
+// loopback tells whether a host is this machine alone. Names other than
+// localhost are not looked up: what they mean can change.
+func loopback(host string) bool {
+	if host == "localhost" {
+		return true
+	}
+	ip, err := netip.ParseAddr(host)
+	return err == nil && ip.Unmap().IsLoopback()
+}
