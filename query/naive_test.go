@@ -20,31 +20,37 @@ func newNaive(t market.BookType) *naiveBook {
 	return &naiveBook{l3: t == market.L3, levels: map[[2]int64]market.Entry{}, orders: map[uint64]market.Entry{}}
 }
 
-func (b *naiveBook) apply(e market.Entry) {
+// apply applies an entry and tells whether it named something that it could change.
+func (b *naiveBook) apply(e market.Entry) bool {
 	if e.Action == market.Exec || e.Action == market.Fill {
-		return
+		return false
 	}
 	if !b.l3 {
 		key := [2]int64{int64(e.Side), e.Price}
+		_, there := b.levels[key]
 		if delete(b.levels, key); e.Action != market.Cancel && e.Size > 0 {
 			b.levels[key] = e
+			return true
 		}
-		return
+		return there
 	}
 	o, there := b.orders[e.OrderID]
 	switch {
-	case e.Action == market.Add && !there:
-		b.orders[e.OrderID] = e
-	case e.Action == market.Modify && there:
+	case there == (e.Action == market.Add):
+		return false
+	case e.Action == market.Add:
+		o = e
+	case e.Action == market.Modify:
 		o.Price, o.Size = e.Price, e.Size
-		b.orders[e.OrderID] = o
-	case e.Action == market.Cancel && there:
-		if o.Size -= e.Size; e.Size == market.UndefSize || o.Size <= 0 {
-			delete(b.orders, e.OrderID)
-			return
-		}
+	case e.Size == market.UndefSize:
+		o.Size = 0
+	default:
+		o.Size -= e.Size
+	}
+	if delete(b.orders, e.OrderID); o.Size > 0 {
 		b.orders[e.OrderID] = o
 	}
+	return true
 }
 
 // side gives the levels of a side, best first.
@@ -78,22 +84,25 @@ type naiveState struct {
 	degraded    bool
 }
 
-func (s *naiveState) apply(r *record) {
+// apply applies a record and tells whether it is an event that changed the book.
+func (s *naiveState) apply(r *record) (changed bool) {
 	switch {
 	case r.kind == market.KindGap:
 		s.degraded = true
-		return
+		return false
 	case r.synthetic():
 		s.degraded = r.body.Flags&market.FlagMaybeBadBook != 0
-		return // the book it holds must be the one that the other records make
+		return false // the book it holds must be the one that the other records make
 	case r.kind == market.KindSnapshot:
+		changed = true
 		s.book = newNaive(map[bool]market.BookType{true: market.L3, false: market.L2}[s.book.l3])
 	}
 	for _, e := range r.body.Entries {
-		s.book.apply(e)
+		changed = s.book.apply(e) || changed
 	}
 	s.recv, s.event, s.seq = r.time, r.event, r.body.Seq
 	s.degraded = r.body.Flags&market.FlagMaybeBadBook != 0
+	return changed
 }
 
 func (c Clock) ofRecord(r *record) int64 {

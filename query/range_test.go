@@ -156,61 +156,24 @@ func (n *naiveRows) mbo(r *record, head string) []string {
 	return rows
 }
 
-// mbp gives the row of an event that changes the book. Whether it does is told
-// by comparing the book before and after, or for an event that sets what was
-// there already, by its entries.
+// mbp gives the row of an event that changes the book.
 func (n *naiveRows) mbp(r *record, head string) []string {
-	before := n.text(math.MaxInt)
-	n.state.apply(r)
-	if r.kind == market.KindGap || r.synthetic() {
+	if !n.state.apply(r) {
 		return nil
 	}
 	e := clearEntry
-	if r.kind == market.KindBook {
-		known := 0
-		for _, x := range r.body.Entries {
-			if x.Action != market.Exec {
-				e = x
-				known++
-			}
-		}
-		if known == 0 || before == n.text(math.MaxInt) && !n.touches(r) {
-			return nil
+	for _, x := range r.body.Entries {
+		if x.Action != market.Exec && r.kind == market.KindBook {
+			e = x
 		}
 	}
 	return []string{fmt.Sprintf("%s %c %c %s %s %d %d %d%s", head, e.Action, e.Side, timeText(e.Price), timeText(e.Size), r.body.Flags, r.body.Seq, r.body.RawSeq, n.text(3))}
 }
 
-// touches tells whether an event that leaves the book as it was named something
-// that the book holds.
-func (n *naiveRows) touches(r *record) bool {
-	for _, e := range r.body.Entries {
-		_, order := n.state.book.orders[e.OrderID]
-		_, level := n.state.book.levels[[2]int64{int64(e.Side), e.Price}]
-		if e.Action == market.Modify && (order || level) {
-			return true
-		}
-	}
-	return n.setAndRemoved(r)
-}
-
-// setAndRemoved tells whether the event adds something and takes it away again.
-func (n *naiveRows) setAndRemoved(r *record) bool {
-	for i, e := range r.body.Entries {
-		for _, later := range r.body.Entries[i+1:] {
-			same := e.OrderID == later.OrderID && e.Price == later.Price && e.Side == later.Side
-			if same && e.Action != market.Cancel && e.Action != market.Exec && later.Action == market.Cancel {
-				return true
-			}
-		}
-	}
-	return false
-}
-
 func (n *naiveRows) text(depth int) string {
 	bids, asks := n.state.book.side(market.Bid, depth), n.state.book.side(market.Ask, depth)
 	var b strings.Builder
-	for i := range min(depth, max(3, len(bids), len(asks))) {
+	for i := range depth {
 		for _, side := range [][]book.Level{bids, asks} {
 			if i < len(side) {
 				fmt.Fprintf(&b, " %d %d %d", side[i].Price, side[i].Size, side[i].Count)

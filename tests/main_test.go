@@ -34,8 +34,6 @@ func TestMain(m *testing.M) {
 	if err != nil {
 		panic(err)
 	}
-		os.Exit(m.Run())
-	}
 	chronicle = filepath.Join(dir, "chronicle")
 	if out, err := exec.Command("go", "build", "-o", chronicle, "../cmd/chronicle").CombinedOutput(); err != nil {
 		fmt.Fprintf(os.Stderr, "%s%v\n", out, err)
@@ -84,7 +82,11 @@ func (r recording) command(tb testing.TB, root string, extra ...string) *exec.Cm
 
 func (r recording) replay(tb testing.TB, root string, extra ...string) summary {
 	tb.Helper()
-	out := run(tb, r.command(tb, root, extra...))
+	return parseSummary(tb, run(tb, r.command(tb, root, extra...)))
+}
+
+func parseSummary(tb testing.TB, out []byte) summary {
+	tb.Helper()
 	var s summary
 	lines := bytes.Split(bytes.TrimSpace(out), []byte("\n"))
 	if err := json.Unmarshal(lines[len(lines)-1], &s); err != nil {
@@ -105,11 +107,11 @@ func run(tb testing.TB, cmd *exec.Cmd) []byte {
 }
 
 // archived replays a recording, moves every segment to the warm tier, checks the
-// root with fsck and opens it. Segments are cut small, so that there are many.
+// root with fsck and opens it.
 func (r recording) archived(tb testing.TB) (*query.Archive, summary) {
 	tb.Helper()
 	root := tb.TempDir()
-	sum := r.replay(tb, root, "--roll-interval", "1m")
+	sum := r.replay(tb, root, "--snapshot-interval", "20s")
 	run(tb, exec.Command(chronicle, "tier", "--once", "--root", root, "--log-level", "warn"))
 	left, err := filepath.Glob(filepath.Join(root, "queues/clean/*/*/*.q/*.q"))
 	if err != nil || len(left) > 0 {
