@@ -11,6 +11,8 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/apache/arrow-go/v18/arrow/memory"
+
 	"chronicle/store/blob"
 	"chronicle/store/manifest"
 )
@@ -38,6 +40,9 @@ type Config struct {
 	// (one file each). Default 256.
 	OpenSegments int
 
+	// Memory is where the buffers of ranges come from. Default: Go's own.
+	Memory memory.Allocator
+
 	// Log takes what is worth knowing besides the answers. Default: discards.
 	Log *slog.Logger
 }
@@ -52,6 +57,9 @@ func (c Config) withDefaults() (Config, error) {
 	}
 	if c.OpenSegments == 0 {
 		c.OpenSegments = 256
+	}
+	if c.Memory == nil {
+		c.Memory = memory.DefaultAllocator
 	}
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
@@ -88,7 +96,7 @@ func Open(ctx context.Context, cfg Config) (*Archive, error) {
 		tiers: map[string]blob.Store{}, handles: newHandles(cfg.OpenSegments),
 		replayers: sync.Pool{New: func() any { return new(replayer) }},
 	}
-	a.catalog.streams, a.catalog.hot = map[streamID]tieredRows{}, map[streamID]*hotListing{}
+	a.catalog.init()
 	a.tiers[TierWarm] = blob.NewDir(filepath.Join(cfg.Root, "archive"), TierWarm)
 	for name, dir := range cfg.Tiers {
 		a.tiers[name] = blob.NewDir(dir, name)

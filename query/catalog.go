@@ -2,6 +2,8 @@ package query
 
 import (
 	"context"
+	"errors"
+	"io"
 	"sync"
 
 	"chronicle/market"
@@ -15,7 +17,12 @@ type catalog struct {
 	version uint64 // counts changes of the manifest
 	streams map[streamID]tieredRows
 	hot     map[streamID]*hotListing
+	marks   map[streamID]liveMark
 	symbols symbolTable
+}
+
+func (c *catalog) init() {
+	c.streams, c.hot, c.marks = map[streamID]tieredRows{}, map[streamID]*hotListing{}, map[streamID]liveMark{}
 }
 
 // tieredRows are the segments of one stream as of a version of the manifest.
@@ -80,4 +87,45 @@ func (a *Archive) rowSegment(r *manifest.Row) *segment {
 		s.places = append(s.places, a.placeOf(*r.Alt))
 	}
 	return s
+}
+
+// liveMark tells how far a live segment has been searched for gap markers, which
+// its writer counts only when it is sealed.
+type liveMark struct {
+	first  uint64 // the segment's first record
+	next   uint64 // the first record that was not searched
+	marked bool   // there is one before it
+}
+
+// marked tells whether a segment has a gap marker. Of a live one only what is new
+// since the last call is searched.
+func (a *Archive) marked(id streamID, s *segment) (bool, error) {
+	if s.sealed {
+		return s.marked, nil
+	}
+	a.catalog.mu.Lock()
+	m := a.catalog.marks[id]
+	a.catalog.mu.Unlock()
+	if m.first != s.first {
+		m = liveMark{first: s.first, next: s.first}
+	}
+	c := s.live.cursor()
+	defer s.live.putCursor(c)
+	if err := c.SeekSeq(m.next); err != nil {
+		return false, readError(id, s, m.next, err)
+	}
+	for !m.marked {
+		rec, err := c.Next()
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			return false, readError(id, s, m.next, err)
+		}
+		m.marked, m.next = rec.Kind == uint16(market.KindGap), rec.Seq+1
+	}
+	a.catalog.mu.Lock()
+	defer a.catalog.mu.Unlock()
+	a.catalog.marks[id] = m
+	return m.marked, nil
 }

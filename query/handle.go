@@ -17,6 +17,7 @@ type handle struct {
 	meta    market.StreamMeta
 	object  io.Closer // what the segment reads from, when that is not its own
 	cursors sync.Pool // of *queue.Cursor, for the buffers in them
+	orders  orders
 
 	// guarded by the cache's mu while the handle is in a cache
 	refs int

@@ -42,14 +42,12 @@ func (p *plan) listHot() ([]*segment, error) {
 		if s == nil {
 			s, err = p.openHot(f.path)
 		}
-		if errors.Is(err, fs.ErrNotExist) {
-			err = nil
-			continue // moved since: the manifest, read next, has it
-		}
-		if err != nil {
+		switch {
+		case errors.Is(err, fs.ErrNotExist):
+			err = nil // moved since: the manifest, read next, has it
+		case err != nil:
 			return nil, err
-		}
-		if s.records > 0 {
+		case s.records > 0:
 			segs = append(segs, s)
 		}
 	}
@@ -90,6 +88,9 @@ func (a *Archive) hotListing(id streamID) (*hotListing, error) {
 		return known, nil
 	}
 	files, err := queue.ListSegments(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
 	if err != nil {
 		return nil, unavailable(err, "%s: its clean queue cannot be listed", id)
 	}

@@ -61,24 +61,12 @@ func (a *Archive) Symbol(ctx context.Context, spelling string) (SymbolInfo, erro
 }
 
 func (a *Archive) symbolInfo(ctx context.Context, id market.SymbolID) (SymbolInfo, error) {
-	info := SymbolInfo{Symbol: id.String(), Streams: []string{}, First: noTime, Last: noTime}
-	gaps := false
+	info := SymbolInfo{Symbol: id.String(), Streams: []string{}, First: noTime, Last: noTime, Condition: ConditionAvailable}
 	for _, name := range allStreams {
-		p, err := a.plan(ctx, streamID{id, name})
-		if err != nil {
+		if err := a.addStream(ctx, &info, streamID{id, name}); err != nil {
 			return info, err
 		}
-		if len(p.segs) > 0 {
-			info.Streams = append(info.Streams, name)
-			info.add(p.covered(ClockRecv))
-		}
-		for _, s := range p.segs {
-			info.Records += s.records
-			gaps = gaps || s.marked
-		}
-		p.close()
 	}
-	info.Condition = condition(gaps)
 	def, err := a.definition(ctx, id)
 	if err != nil {
 		return info, err
@@ -86,6 +74,30 @@ func (a *Archive) symbolInfo(ctx context.Context, id market.SymbolID) (SymbolInf
 	info.Native, info.BookType = def.Native, def.BookType
 	info.PriceExponent, info.SizeExponent = def.PriceExponent, def.SizeExponent
 	return info, nil
+}
+
+// addStream adds what one stream holds.
+func (a *Archive) addStream(ctx context.Context, info *SymbolInfo, id streamID) error {
+	p, err := a.plan(ctx, id)
+	if err != nil {
+		return err
+	}
+	defer p.close()
+	if len(p.segs) > 0 {
+		info.Streams = append(info.Streams, id.Stream)
+		info.add(p.covered(ClockRecv))
+	}
+	for _, s := range p.segs {
+		info.Records += s.records
+		marked, err := a.marked(id, s)
+		if err != nil {
+			return err
+		}
+		if marked {
+			info.Condition = ConditionDegraded
+		}
+	}
+	return nil
 }
 
 func (s *SymbolInfo) add(sp span) {

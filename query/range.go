@@ -10,7 +10,6 @@ import (
 	"strings"
 
 	"github.com/apache/arrow-go/v18/arrow"
-	"github.com/apache/arrow-go/v18/arrow/memory"
 
 	"chronicle/market"
 )
@@ -109,7 +108,7 @@ func (s *Stream) open(ctx context.Context, a *Archive, ids []market.SymbolID) er
 	}
 	s.schema = rangeSchema(&s.spec, exp, string(proof))
 	s.batch = newBatch(s.schema)
-	mem := memory.DefaultAllocator
+	mem := a.cfg.Memory
 	s.header = addHeader(s.batch, mem, names)
 	newMaker := makers(s.batch, mem, &s.spec, exp)
 	for i, r := range readers {

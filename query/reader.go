@@ -16,11 +16,12 @@ type reader struct {
 	id   streamID
 	want window
 
-	plan *plan
-	need []bool // which segments of the plan to read
-	at   int    // the segment being read, or to be opened next
-	walk walk   // walk.handle is nil between segments
-	last uint64 // the last record given; 0 none
+	plan  *plan
+	need  []bool // which segments of the plan to read
+	at    int    // the segment being read, or to be opened next
+	walk  walk   // walk.handle is nil between segments
+	watch orderWatch
+	last  uint64 // the last record given; 0 none
 
 	def        *market.Definition
 	fresh      bool  // the next record does not follow the last one given
@@ -72,23 +73,35 @@ func (r *reader) next(ctx context.Context) (queue.Record, error) {
 				return queue.Record{}, err
 			}
 		}
-		rec, err := r.walk.next()
-		if err == nil {
+		rec, err := r.step()
+		switch {
+		case err == nil:
 			r.fresh = r.last == 0 || rec.Seq != r.last+1
 			r.last = rec.Seq
 			r.records++
-			if t := r.want.clock.of(&rec); t > r.runningMax {
-				r.runningMax = t
-			}
+			r.runningMax = max(r.runningMax, r.want.clock.of(&rec))
 			return rec, nil
-		}
-		if !errors.Is(err, io.EOF) {
+		case !errors.Is(err, io.EOF):
 			return rec, err
 		}
 		if err := r.advance(); err != nil {
 			return rec, err
 		}
 	}
+}
+
+// step gives the segment's next record; io.EOF when the window can include no
+// more of them.
+func (r *reader) step() (queue.Record, error) {
+	rec, err := r.walk.next()
+	switch {
+	case err == nil && r.watch.take(&rec):
+		r.walk.want = 0 // what comes next need not follow on this record
+		return rec, io.EOF
+	case errors.Is(err, io.EOF) && r.walk.seg.sealed:
+		r.watch.finish(r.walk.handle)
+	}
+	return rec, err
 }
 
 // advance leaves the segment just read and checks that what comes next in the
@@ -167,6 +180,7 @@ func (r *reader) open(ctx context.Context) error {
 	r.opened++
 	c := h.cursor()
 	r.walk = walk{id: r.id, seg: s, handle: h, cursor: c}
+	r.watch.begin(&r.want, h)
 	r.def = &h.meta.Definition
 	carry := r.plan.carry(r.want.clock, r.at)
 	r.runningMax = max(r.runningMax, carry)

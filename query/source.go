@@ -37,7 +37,7 @@ type source struct {
 
 	def    *market.Definition // of the segment that maker.begin was called for
 	seg    *segment
-	record queue.Record // valid until the reader goes on
+	record queue.Record // the last one read; valid until the reader goes on
 	key    int64        // running maximum of the clock at the record: what symbols are merged by
 	gaps   int64        // markers passed in the range
 }
@@ -56,16 +56,16 @@ func (s *source) next(ctx context.Context) error {
 		if n%checkEvery == 0 && ctx.Err() != nil {
 			return ctx.Err()
 		}
-		rec, err := s.reader.next(ctx)
-		if err != nil {
+		var err error
+		if s.record, err = s.reader.next(ctx); err != nil {
 			return err
 		}
-		rows, err := s.take(&rec)
+		rows, err := s.take(&s.record)
 		if err != nil {
 			return err
 		}
 		if rows {
-			s.record, s.key = rec, s.reader.runningMax
+			s.key = s.reader.runningMax
 			return nil
 		}
 	}

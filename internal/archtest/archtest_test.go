@@ -36,7 +36,7 @@ var rules = []rule{
 var owners = map[string][]string{
 	"github.com/duckdb":              {"chronicle/store/manifest", "chronicle/query"},
 	"github.com/minio":               {"chronicle/store/blob"},
-	"google.golang.org/grpc":         {"chronicle/server/flight"},
+	"google.golang.org/grpc":         {"chronicle/server/flight", "chronicle/bench"},
 	"github.com/go-chi":              {"chronicle/server/rest"},
 	"github.com/spf13/cobra":         {"chronicle/cmd"},
 	"github.com/gopacket":            {"chronicle/ingest/feed"},

@@ -113,24 +113,30 @@ func Remove(path string) error {
 // MkdirAll makes a directory and its parents, and fsyncs every directory that
 // got a new entry. Directories that are there already cost one stat.
 func MkdirAll(path string, perm fs.FileMode) error {
-	missing := []string{}
+	changed, err := MakeDirs(path, perm)
+	for _, dir := range changed {
+		err = errors.Join(err, SyncDir(dir))
+	}
+	return err
+}
+
+// MakeDirs makes a directory and its parents and returns the directories that
+// got a new entry by it, the outermost last. The caller is to SyncDir them
+// when the new one has to survive a power loss: for thousands of directories
+// that can be done later.
+func MakeDirs(path string, perm fs.FileMode) (changed []string, err error) {
 	for dir := filepath.Clean(path); ; dir = filepath.Dir(dir) {
 		if _, err := os.Stat(dir); err == nil {
 			break
 		} else if !errors.Is(err, fs.ErrNotExist) {
-			return fmt.Errorf("make directory: %w", err)
+			return nil, fmt.Errorf("make directory: %w", err)
 		}
-		missing = append(missing, dir)
+		changed = append(changed, filepath.Dir(dir))
 	}
 	if err := os.MkdirAll(path, perm); err != nil {
-		return fmt.Errorf("make directory: %w", err)
+		return nil, fmt.Errorf("make directory: %w", err)
 	}
-	for _, dir := range missing {
-		if err := SyncDir(filepath.Dir(dir)); err != nil {
-			return err
-		}
-	}
-	return nil
+	return changed, nil
 }
 
 // SyncFile fsyncs the file at path: its bytes and its length, not its name.

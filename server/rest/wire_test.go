@@ -167,7 +167,9 @@ type deadlines struct {
 }
 
 func (d deadlines) SetWriteDeadline(t time.Time) error {
-	d.set <- t
+	if !t.IsZero() { // net/http clears it between requests
+		d.set <- t
+	}
 	return d.Conn.SetWriteDeadline(t)
 }
 

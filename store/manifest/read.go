@@ -113,3 +113,26 @@ func compareGaps(a, b Gap) int {
 
 // Knows tells whether the log has ever named a tier: if so it must be there.
 func (s *State) Knows(tier string) bool { return s.tiers[tier] }
+
+// Tiers gives the tiers that hold something of the archive now, or are about to,
+// in order: they must be there for the archive to be whole.
+func (s *State) Tiers() []string {
+	names := map[string]bool{}
+	for _, row := range s.segments {
+		names[row.Tier] = true
+	}
+	for _, m := range s.moves {
+		names[m.Segment.Tier] = true
+	}
+	for _, l := range s.leftovers {
+		names[l.At.Tier] = true
+	}
+	delete(names, Hot)
+	return slices.Sorted(maps.Keys(names))
+}
+
+// IsMoving tells whether a segment has an intent without an end.
+func (s *State) IsMoving(ref Ref) bool { return s.moves[ref].Writer != "" }
+
+// HasLeftover tells whether a copy of a segment is still to be deleted.
+func (s *State) HasLeftover(ref Ref) bool { _, ok := s.leftovers[ref]; return ok }

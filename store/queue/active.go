@@ -2,8 +2,9 @@ package queue
 
 import (
 	"errors"
-	"os"
+	"fmt"
 	"path/filepath"
+	"sync/atomic"
 )
 
 // active is the segment that the writer appends to: a mapped region, where its
@@ -114,19 +115,23 @@ func (s *active) closeAll() error {
 	return errors.Join(err, s.region.close())
 }
 
-// segmentMaker makes segments under temporary names and gives them their own.
+// segmentMaker makes segments under temporary names and gives them their own. It
+// may be used by several goroutines.
 type segmentMaker struct {
 	dir     string
 	options Options
+	made    atomic.Uint64 // temporary names given out: each is used once
 }
 
-// create makes a segment of the planned capacity under the temporary name, with
+// temp gives a new temporary name.
+func (m *segmentMaker) temp(ext string) string {
+	return filepath.Join(m.dir, fmt.Sprintf("making-%d%s%s", m.made.Add(1), ext, tempExt))
+}
+
+// create makes a segment of the planned capacity under a temporary name, with
 // its first need bytes reserved.
-func (m *segmentMaker) create(name string, capacity, need int64) (*active, error) {
-	path := filepath.Join(m.dir, name+segmentExt+tempExt)
-	if err := os.RemoveAll(path); err != nil {
-		return nil, err
-	}
+func (m *segmentMaker) create(capacity, need int64) (*active, error) {
+	path := m.temp(segmentExt)
 	grow := growth{reserve: m.options.reserve, first: minStep}
 	mapped := capacity
 	if m.options.ManualRoll {

@@ -25,6 +25,8 @@ func (w *Writer) syncAll() error {
 	if w.options.NoSync {
 		return nil
 	}
+	w.syncing.Lock()
+	defer w.syncing.Unlock()
 	var err error
 	for _, s := range w.sealer.all() {
 		err = errors.Join(err, s.sync())
@@ -32,12 +34,16 @@ func (w *Writer) syncAll() error {
 	if s := w.current.Load(); s != nil {
 		err = errors.Join(err, s.sync())
 	}
-	if w.newNames.Swap(false) {
-		if e := durable.SyncDir(w.dir); e != nil {
+	if !w.newNames.Swap(false) {
+		return err
+	}
+	for _, dir := range append(w.parents, w.dir) {
+		if e := durable.SyncDir(dir); e != nil {
 			w.newNames.Store(true)
-			err = errors.Join(err, e)
+			return errors.Join(err, e)
 		}
 	}
+	w.parents = nil
 	return err
 }
 

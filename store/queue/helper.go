@@ -1,51 +1,61 @@
 package queue
 
 import (
-	"path/filepath"
 	"sync"
 	"time"
 )
 
-// helper is the goroutine of a writer with Options.Precreate. It keeps one
-// segment ready and seals what the writer has rolled. Its owner is the writer.
+// helper is the goroutines of a writer with Options.Precreate: one keeps a
+// segment ready, the other seals what the writer has rolled. Their owner is the
+// writer.
 type helper struct {
-	maker  *segmentMaker
-	sealer *sealer
-	wake   chan struct{} // capacity 1: something has been taken or rolled
-	quit   chan struct{}
-	done   chan struct{}
+	maker *segmentMaker
+	quit  chan struct{}
+	done  sync.WaitGroup
+
+	taken  chan struct{} // capacity 1: a segment has been taken
+	rolled chan struct{} // capacity 1: a segment has been rolled
 
 	mu    sync.Mutex
 	ready *active // guarded by mu; nil while there is none
 }
 
 func startHelper(maker *segmentMaker, sealer *sealer) *helper {
-	h := &helper{maker: maker, sealer: sealer, wake: make(chan struct{}, 1), quit: make(chan struct{}), done: make(chan struct{})}
+	h := &helper{
+		maker: maker, quit: make(chan struct{}),
+		taken: make(chan struct{}, 1), rolled: make(chan struct{}, 1),
+	}
 	h.prepare()
-	go h.loop()
+	h.loop(h.taken, h.prepare)
+	h.loop(h.rolled, func() {
+		// What cannot be sealed stays pending: the next roll tries again, and
+		// Sync, Roll and Close return the error if it still stands.
+		_ = sealer.run()
+	})
 	return h
 }
 
-func (h *helper) loop() {
-	defer close(h.done)
-	for {
-		select {
-		case <-h.quit:
-			return
-		case <-h.wake:
+// loop starts a goroutine that works each time it is woken.
+func (h *helper) loop(wake <-chan struct{}, work func()) {
+	h.done.Go(func() {
+		for {
+			select {
+			case <-h.quit:
+				return
+			case <-wake:
+				work()
+			}
 		}
-		h.prepare()
-		// What cannot be sealed stays pending: the next roll tries again, and
-		// Sync, Roll and Close return the error if it still stands.
-		_ = h.sealer.run()
-	}
+	})
 }
 
 // poke makes the helper look for work. It never blocks.
 func (h *helper) poke() {
-	select {
-	case h.wake <- struct{}{}:
-	default:
+	for _, wake := range []chan struct{}{h.taken, h.rolled} {
+		select {
+		case wake <- struct{}{}:
+		default:
+		}
 	}
 }
 
@@ -76,10 +86,10 @@ func (h *helper) take() *active {
 	return s
 }
 
-// stop ends the goroutine, waits for it and removes what it had prepared.
+// stop ends the goroutines, waits for them and removes what was prepared.
 func (h *helper) stop() error {
 	close(h.quit)
-	<-h.done
+	h.done.Wait()
 	if s := h.take(); s != nil {
 		return s.discard()
 	}
@@ -90,13 +100,13 @@ func (h *helper) stop() error {
 // and in memory.
 func (m *segmentMaker) prepare() (*active, error) {
 	capacity := m.options.SegmentBytes
-	s, err := m.create(preparedName, capacity, capacity)
+	s, err := m.create(capacity, capacity)
 	if err != nil {
 		return nil, err
 	}
 	s.head.put(s.mem) // so that the header's page is among those in memory
 	room := sidecarHeader + (capacity/indexStride+spareEntries)*entrySize
-	s.side, err = createSidecar(filepath.Join(m.dir, preparedName+sidecarExt+tempExt), m.options.reserve, 0, room)
+	s.side, err = createSidecar(m.temp(sidecarExt), m.options.reserve, 0, room)
 	if err != nil {
 		return nil, joinDiscard(err, s)
 	}

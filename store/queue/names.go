@@ -8,13 +8,11 @@ import (
 )
 
 const (
-	segmentExt   = ".q"
-	sidecarExt   = ".idx"
-	tempExt      = ".tmp"
-	tableName    = "index.meta"
-	nameDigits   = 20
-	preparedName = "prepared" // + segmentExt + tempExt: made ahead by the helper
-	creatingName = "creating" // + segmentExt + tempExt: made inside an append
+	segmentExt = ".q"
+	sidecarExt = ".idx"
+	tempExt    = ".tmp"
+	tableName  = "index.meta"
+	nameDigits = 20
 )
 
 // SegmentName gives the file name of the segment whose first record is first.

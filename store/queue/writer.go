@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"sync"
 	"sync/atomic"
 
 	"chronicle/internal/durable"
@@ -33,6 +34,8 @@ type Writer struct {
 	// Shared with the syncer.
 	current  atomic.Pointer[active] // the same as active
 	newNames atomic.Bool            // the directory has changed since it was synced
+	syncing  sync.Mutex             // held by syncAll
+	parents  []string               // guarded by syncing: other directories to sync
 }
 
 // OpenWriter opens the queue in dir for appending, making it if it is not there.
@@ -44,7 +47,8 @@ func OpenWriter(dir string, opts Options) (*Writer, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := durable.MkdirAll(dir, 0o755); err != nil {
+	parents, err := durable.MakeDirs(dir, 0o755)
+	if err != nil {
 		return nil, fmt.Errorf("open queue: %w", asFull(err))
 	}
 	lock, err := lockDir(dir)
@@ -52,7 +56,7 @@ func OpenWriter(dir string, opts Options) (*Writer, error) {
 		return nil, err
 	}
 	w := &Writer{
-		dir: dir, options: opts, meta: opts.Meta, lock: lock,
+		dir: dir, options: opts, meta: opts.Meta, lock: lock, parents: parents,
 		table: &table{path: filepath.Join(dir, tableName), reserve: opts.reserve, keep: opts.Precreate},
 		maker: &segmentMaker{dir: dir, options: opts},
 	}
@@ -175,7 +179,7 @@ func (w *Writer) begin(n int) (*active, error) {
 	}
 	if s == nil {
 		var err error
-		if s, err = w.maker.create(creatingName, max(need, w.options.SegmentBytes), need); err != nil {
+		if s, err = w.maker.create(max(need, w.options.SegmentBytes), need); err != nil {
 			return nil, err
 		}
 	}

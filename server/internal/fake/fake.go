@@ -47,11 +47,13 @@ type Archive struct {
 	FailAfter int64         // trades after which a range fails; 0 never
 	Stall     chan struct{} // a range waits for it, or for its context, before each batch
 	Panic     bool          // BookAt panics
+	Cache     bool          // the first batch is given again and again: for benchmarks
 	Released  chan struct{} // closed when the first range is released
 
 	Open     atomic.Int64 // ranges that have not been released
 	Canceled atomic.Int64 // ranges that ended because their context did
 	once     sync.Once
+	cached   arrow.RecordBatch
 }
 
 var _ backend.Archive = (*Archive)(nil)

@@ -78,7 +78,7 @@ func (r *reader) Next() bool {
 	if r.err != nil || n <= 0 {
 		return false
 	}
-	r.rec = trades(r.at, n)
+	r.rec = r.a.make(r.at, n)
 	r.at += n
 	r.done += n
 	return true
@@ -96,6 +96,17 @@ func (r *reader) wait() error {
 		r.a.Canceled.Add(1)
 	}
 	return r.ctx.Err()
+}
+
+func (a *Archive) make(first, n int64) arrow.RecordBatch {
+	if !a.Cache {
+		return trades(first, n)
+	}
+	if a.cached == nil {
+		a.cached = trades(first, n)
+	}
+	a.cached.Retain()
+	return a.cached
 }
 
 // trades makes rows first to first+n. Every third has no venue time, every

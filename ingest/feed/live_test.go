@@ -1,0 +1,272 @@
+package feed
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"log/slog"
+	"net"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"chronicle/ingest/sim"
+	"chronicle/market"
+	"chronicle/store/queue"
+)
+
+// liveFeed is a feed that receives on a port of its own.
+type liveFeed struct {
+	dir    string
+	addr   string
+	counts *Counters
+	stop   func() // ends the feed and waits for it
+}
+
+func startLive(t *testing.T, now func() time.Time) *liveFeed {
+	t.Helper()
+	w, dir := openRaw(t)
+	conn, err := ListenUDP(LiveOptions{Listen: "127.0.0.1:0"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := &liveFeed{dir: dir, addr: conn.LocalAddr().String(), counts: &Counters{}}
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() {
+		done <- Live(ctx, w, LiveOptions{Format: "itch", Conn: conn, Venue: "sim", Now: now}, f.counts)
+	}()
+	f.stop = sync.OnceFunc(func() {
+		cancel()
+		if err := <-done; err != nil {
+			t.Errorf("live feed: %v", err)
+		}
+		if err := w.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	t.Cleanup(f.stop)
+	return f
+}
+
+// follow reads the queue while it is written, until a record satisfies last.
+func (f *liveFeed) follow(t *testing.T, last func(market.Kind, queue.Record) bool) []queue.Record {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	defer cancel()
+	tail, err := queue.OpenTailer(f.dir, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer tail.Close()
+	var out []queue.Record
+	for {
+		rec, ok, err := tail.Next()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !ok {
+			if err := tail.Wait(ctx); err != nil {
+				t.Fatalf("after %d records: %v (%+v)", len(out), err, f.counts.Stats())
+			}
+			continue
+		}
+		rec.Body = bytes.Clone(rec.Body)
+		out = append(out, rec)
+		if last(market.Kind(rec.Kind), rec) {
+			return out
+		}
+	}
+}
+
+func endOfSession(kind market.Kind, rec queue.Record) bool {
+	return kind == market.KindSession && bytes.Contains(rec.Body, []byte(market.SessionEnd))
+}
+
+// rawOrder and rawBooks rebuild L3 books from raw records.
+type rawOrder struct {
+	tag         uint32
+	side        market.Side
+	price, size int64
+}
+
+type rawBooks map[uint64]*rawOrder
+
+func (b rawBooks) apply(t *testing.T, tag uint32, e *market.BookEvent) {
+	t.Helper()
+	var replaced *rawOrder
+	for _, x := range e.Entries {
+		o := b[x.OrderID]
+		switch x.Action {
+		case market.Add:
+			side := x.Side
+			if side == market.NoSide {
+				side = replaced.side
+			}
+			b[x.OrderID] = &rawOrder{tag, side, x.Price, x.Size}
+		case market.Cancel, market.Fill:
+			if o == nil {
+				t.Fatalf("order %d is not known", x.OrderID)
+			}
+			replaced = o
+			if o.size -= x.Size; x.Size == market.UndefSize || o.size <= 0 {
+				delete(b, x.OrderID)
+			}
+		}
+	}
+}
+
+func (b rawBooks) levels(tag uint32, side market.Side) []sim.Level {
+	byPrice := make(map[int64]sim.Level)
+	for _, o := range b {
+		if o.tag == tag && o.side == side {
+			l := byPrice[o.price]
+			byPrice[o.price] = sim.Level{Price: o.price, Size: l.Size + o.size, Count: l.Count + 1}
+		}
+	}
+	var out []sim.Level
+	for _, l := range byPrice {
+		out = append(out, l)
+	}
+	slices.SortFunc(out, func(a, b sim.Level) int {
+		if side == market.Bid {
+			return int(b.Price - a.Price)
+		}
+		return int(a.Price - b.Price)
+	})
+	return out
+}
+
+func TestLiveFeedKeepsTheTrueBooks(t *testing.T) {
+	f := startLive(t, nil)
+	conn, err := net.Dial("udp", f.addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	s, err := sim.New(sim.Options{Seed: 3, Rate: 200_000, Symbols: []string{"AAPL", "MSFT"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	before := time.Now().UnixNano()
+	if err := sim.Send(context.Background(), conn, s, sim.SendOptions{Messages: 20_000}); err != nil {
+		t.Fatal(err)
+	}
+	records := f.follow(t, endOfSession)
+	after := time.Now().UnixNano()
+	f.stop()
+	checkOrder(t, records)
+	got := replayed{f.counts.Stats(), records}
+	if st := got.stats; st.Messages != s.Seq() || st.Gaps != 0 || st.Skipped != 0 || st.Instruments != 3 || st.Records != uint64(len(records)) {
+		t.Errorf("counts are %+v for %d messages and %d records", st, s.Seq(), len(records))
+	}
+	books := make(rawBooks)
+	for _, rec := range records {
+		if market.Kind(rec.Kind) == market.KindBook {
+			var e market.BookEvent
+			if err := e.Decode(rec.Body, market.KindBook); err != nil {
+				t.Fatal(err)
+			}
+			books.apply(t, rec.Tag, &e)
+		}
+		if rec.Time < before || rec.Time > after || rec.EventTime != market.UndefTimestamp && (rec.EventTime > rec.Time || rec.EventTime < before) {
+			t.Fatalf("record %d has times %d and %d outside of %d to %d", rec.Seq, rec.EventTime, rec.Time, before, after)
+		}
+	}
+	for symbol, d := range got.definitions(t) {
+		for _, side := range []market.Side{market.Bid, market.Ask} {
+			if want := s.Levels(strings.ToUpper(symbol), side, 0); !slices.Equal(books.levels(d.ID, side), want) {
+				t.Errorf("%s %c: %v, want %v", symbol, side, books.levels(d.ID, side), want)
+			}
+		}
+		if d.Venue != "sim" {
+			t.Errorf("venue of %s is %s", symbol, d.Venue)
+		}
+	}
+	if got := got.sessions(t); !slices.Equal(got, []string{"source_begin", "new_session", "end_session"}) {
+		t.Errorf("sessions are %v", got)
+	}
+}
+
+func TestLiveFeedReportsWhatWasLost(t *testing.T) {
+	f := startLive(t, nil)
+	conn, err := net.Dial("udp", f.addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	s, err := sim.New(sim.Options{Seed: 3})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var first, last uint64
+	for i := range 20 {
+		from := s.Seq() + 1
+		p := s.NextPacket(time.Now())
+		if i == 10 { // lost on the way
+			first, last = from, s.Seq()
+			continue
+		}
+		for range 1 + i%2 { // some come twice
+			if _, err := conn.Write(p); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if _, err := conn.Write(s.EndOfSession()); err != nil {
+		t.Fatal(err)
+	}
+	got := replayed{records: f.follow(t, endOfSession)}
+	gaps := got.gaps(t)
+	if len(gaps) != 1 || gaps[0].FirstSeq != first || gaps[0].LastSeq != last || gaps[0].Cause != market.GapSequence || gaps[0].Channel != "itch" || gaps[0].Venue != "sim" {
+		t.Errorf("gaps are %+v, want one of %d to %d", gaps, first, last)
+	}
+	if st := f.counts.Stats(); st.Messages != s.Seq()-(last-first+1) || st.SkippedBy["duplicate"] == 0 {
+		t.Errorf("counts are %+v for %d messages", st, s.Seq())
+	}
+}
+
+func TestLiveOptionsAreChecked(t *testing.T) {
+	w, _ := openRaw(t)
+	defer w.Close()
+	for text, opts := range map[string]LiveOptions{
+		"there are":    {Format: "morse", Listen: "127.0.0.1:0"},
+		"cannot be":    {Format: "kraken", Listen: "127.0.0.1:0"},
+		"Listen":       {Format: "itch"},
+		"address:port": {Format: "itch", Listen: "localhost"},
+		"nosuchif":     {Format: "itch", Listen: "239.1.2.3:26477", Interface: "nosuchif"},
+	} {
+		if err := Live(context.Background(), w, opts, &Counters{}); err == nil || !strings.Contains(err.Error(), text) {
+			t.Errorf("%+v: error %v, want one that mentions %q", opts, err, text)
+		}
+	}
+}
+
+func TestLiveFeedStopsWhenTheQueueFails(t *testing.T) {
+	w, _ := openRaw(t)
+	conn, err := ListenUDP(LiveOptions{Listen: "127.0.0.1:0"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	sender, err := net.Dial("udp", conn.LocalAddr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer sender.Close()
+	s, err := sim.New(sim.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := sender.Write(s.NextPacket(time.Now())); err != nil {
+		t.Fatal(err)
+	}
+	err = Live(context.Background(), w, LiveOptions{Format: "itch", Conn: conn, Log: slog.New(slog.DiscardHandler)}, &Counters{})
+	if err == nil || errors.Is(err, net.ErrClosed) {
+		t.Errorf("a closed queue gives %v", err)
+	}
+}
