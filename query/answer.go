@@ -131,7 +131,7 @@ func (l jsonLevels) MarshalJSON() ([]byte, error) {
 // and the proof. The caller releases the batch.
 func (b *BookAnswer) Record(mem memory.Allocator, kind PriceType, depth int) arrow.RecordBatch {
 	depth = min(max(depth, 1), MaxDepth)
-	exp := exponents{b.Definition.PriceExponent, b.Definition.SizeExponent}
+	exp := exponentsOf(&b.Definition)
 	row := newBatch(b.schema(fieldMaker{kind, &exp}, depth))
 	defer row.release()
 	symbol := add(row, newWordColumn(mem, []string{b.Symbol}))

@@ -50,7 +50,7 @@ type Config struct {
 // withDefaults fills and checks the configuration.
 func (c Config) withDefaults() (Config, error) {
 	if st, err := os.Stat(c.Root); err != nil || !st.IsDir() {
-		return c, &Error{Code: NotFound, Field: "root", Given: c.Root, Allowed: "the folder of an archive", Detail: "no archive there", Err: err}
+		return c, &Error{Code: NotFound, Field: "root", Given: c.Root, Allowed: "the folder of an archive", Detail: "no archive there: make one with `chronicle run` or `chronicle replay`, or correct the path", Err: err}
 	}
 	if c.OpenSegments < 0 {
 		return c, invalid("open_segments", fmt.Sprint(c.OpenSegments), "0 (default) or more", "number of open segments is negative")

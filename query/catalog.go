@@ -81,7 +81,7 @@ func (a *Archive) rowSegment(r *manifest.Row) *segment {
 	s := &segment{
 		first: r.FirstSeq, last: r.LastSeq, records: r.Records, bytes: r.Bytes, sealed: true, hash: r.Hash,
 		recv: span{r.FirstTime, r.LastTime}, event: span{r.FirstEventTime, r.LastEventTime},
-		marked: r.Kinds[uint16(market.KindGap)] > 0, places: []place{a.placeOf(r.Location())},
+		exp: exponentsOf(&r.Definition), marked: r.Kinds[uint16(market.KindGap)] > 0, places: []place{a.placeOf(r.Location())},
 	}
 	if r.Alt != nil {
 		s.places = append(s.places, a.placeOf(*r.Alt))

@@ -15,7 +15,7 @@ type own struct {
 }
 
 func (o *own) begin(_ streamID, def *market.Definition, _ bool) {
-	o.exp = exponents{def.PriceExponent, def.SizeExponent}
+	o.exp = exponentsOf(def)
 }
 
 // makers makes the columns of a range in the batch and gives the function that

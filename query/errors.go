@@ -27,11 +27,11 @@ type Error struct {
 	Field   string `json:"field,omitempty"`   // the request's field, such as "depth"; empty when none is to blame
 	Given   string `json:"given,omitempty"`   // what the request said
 	Allowed string `json:"allowed,omitempty"` // what it may say
-	Detail  string `json:"detail"`            // one sentence for people, with the remedy
-	Err     error  `json:"-"`                 // the cause, where there is one
+	Detail  string `json:"detail"`            // for people: what is wrong, the cause, the remedy
+	Err     error  `json:"-"`                 // the cause, for errors.Is; its text is in Detail
 }
 
-// Error gives the detail, the field and the cause in one line.
+// Error gives field, detail, what was given and what is allowed in one line.
 func (e *Error) Error() string {
 	var b strings.Builder
 	if e.Field != "" {
@@ -43,9 +43,6 @@ func (e *Error) Error() string {
 	}
 	if e.Allowed != "" {
 		fmt.Fprintf(&b, " (allowed: %s)", e.Allowed)
-	}
-	if e.Err != nil {
-		fmt.Fprintf(&b, ": %v", e.Err)
 	}
 	return b.String()
 }
@@ -60,12 +57,21 @@ func invalid(field, given, allowed, detail string) *Error {
 
 // damaged reports stored data that cannot be trusted.
 func damaged(err error, format string, args ...any) *Error {
-	return &Error{Code: DataLoss, Detail: fmt.Sprintf(format, args...) + ": run `chronicle fsck`", Err: err}
+	return &Error{Code: DataLoss, Detail: because(err, format, args...) + ": run `chronicle fsck`", Err: err}
 }
 
 // unavailable reports stored data that cannot be reached.
 func unavailable(err error, format string, args ...any) *Error {
-	return &Error{Code: Unavailable, Detail: fmt.Sprintf(format, args...), Err: err}
+	return &Error{Code: Unavailable, Detail: because(err, format, args...), Err: err}
+}
+
+// because formats a text and adds the cause, if there is one.
+func because(err error, format string, args ...any) string {
+	text := fmt.Sprintf(format, args...)
+	if err != nil {
+		text += ": " + err.Error()
+	}
+	return text
 }
 
 // asError makes sure that what leaves the package is an *Error or a
@@ -78,5 +84,5 @@ func asError(err error) error {
 	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
 		return err
 	}
-	return &Error{Code: Internal, Detail: "query failed", Err: err}
+	return &Error{Code: Internal, Detail: because(err, "query failed"), Err: err}
 }

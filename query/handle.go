@@ -34,7 +34,7 @@ func newHandle(id streamID, s *queue.Segment, object io.Closer) (*handle, error)
 
 func (h *handle) check(id streamID) error {
 	if err := json.Unmarshal(h.segment.Info().Meta, &h.meta); err != nil {
-		return err
+		return damaged(err, "%s: a segment's header does not say what it is", id)
 	}
 	m := &h.meta
 	if m.Venue != id.Venue || m.Symbol != id.Symbol || m.Stream != id.Stream {

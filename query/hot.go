@@ -65,7 +65,7 @@ func (p *plan) openHot(path string) (*segment, error) {
 		return nil, openError(p.id, s, s.places[0], err)
 	}
 	p.live, s.live = append(p.live, h), h
-	s.describe(h.segment.Info())
+	s.describe(h)
 	return s, nil
 }
 
@@ -123,13 +123,15 @@ func (a *Archive) hotFile(id streamID, f queue.SegmentFile) (hotFile, error) {
 		return hot, openError(id, s, s.places[0], err)
 	}
 	defer a.handles.put(h)
-	s.describe(h.segment.Info())
+	s.describe(h)
 	hot.seg = s
 	return hot, nil
 }
 
 // describe fills s from the segment itself.
-func (s *segment) describe(info queue.SegmentInfo) {
+func (s *segment) describe(h *handle) {
+	info := h.segment.Info()
+	s.exp = exponentsOf(&h.meta.Definition)
 	s.first, s.last, s.records, s.bytes = info.FirstSeq, info.LastSeq, info.Records, info.Bytes
 	s.recv = span{info.FirstTime, info.LastTime}
 	s.event = span{info.FirstEventTime, info.LastEventTime}

@@ -39,8 +39,8 @@ func (a *Archive) Range(ctx context.Context, req RangeRequest) (*Stream, error) 
 	return s, nil
 }
 
-// RangeSchema gives the Arrow schema that Range would answer with, without its
-// proof, reading no data.
+// RangeSchema gives the Arrow schema that Range would answer with now, without
+// its proof. It plans, and reads no data.
 func (a *Archive) RangeSchema(ctx context.Context, req RangeRequest) (*arrow.Schema, error) {
 	spec, err := req.normalize()
 	if err != nil {
@@ -50,7 +50,14 @@ func (a *Archive) RangeSchema(ctx context.Context, req RangeRequest) (*arrow.Sch
 	if err != nil {
 		return nil, asError(err)
 	}
-	exp, err := a.exponents(ctx, &spec, ids)
+	s := &Stream{ctx: ctx, spec: spec}
+	s.refs.Store(1)
+	defer s.Release()
+	readers, err := s.plan(ctx, a, ids)
+	if err != nil {
+		return nil, asError(err)
+	}
+	exp, err := a.exponents(ctx, ids, readers)
 	if err != nil {
 		return nil, asError(err)
 	}
@@ -71,36 +78,38 @@ func (a *Archive) resolveAll(ctx context.Context, symbols []string) ([]market.Sy
 	return slices.Compact(ids), nil
 }
 
-// exponents gives the exponents of the columns: those that hold the latest
-// definition of every symbol. Only fixed prices need them.
-func (a *Archive) exponents(ctx context.Context, spec *rangeSpec, ids []market.SymbolID) (exponents, error) {
-	if spec.PriceType != PriceFixed {
-		return exponents{}, nil
-	}
-	defs := make([]market.Definition, len(ids))
-	for i, id := range ids {
-		def, err := a.definition(ctx, id)
-		if err != nil {
-			return exponents{}, err
+// exponents gives the exponents of the columns where prices are fixed: the finest
+// among the segments to be read, for an instrument may be defined anew; that of
+// the instruments themselves where nothing is to be read.
+func (a *Archive) exponents(ctx context.Context, ids []market.SymbolID, readers []*reader) (exp exponents, err error) {
+	for i, r := range readers {
+		found := false
+		for j := 0; r != nil && j < len(r.plan.segs); j++ {
+			if r.need[j] {
+				exp, found = exp.finer(r.plan.segs[j].exp), true
+			}
 		}
-		defs[i] = *def
+		if found {
+			continue
+		}
+		def, err := a.definition(ctx, ids[i])
+		if err != nil {
+			return exp, err
+		}
+		exp = exp.finer(exponentsOf(def))
 	}
-	return common(defs), nil
+	return exp, nil
 }
 
-// open plans every symbol and makes the first record of each ready.
+// open plans every symbol and makes the columns.
 func (s *Stream) open(ctx context.Context, a *Archive, ids []market.SymbolID) error {
-	exp, err := a.exponents(ctx, &s.spec, ids)
+	readers, err := s.plan(ctx, a, ids)
 	if err != nil {
 		return err
 	}
-	names := make([]string, len(ids))
-	readers := make([]*reader, len(ids))
-	for i, id := range ids {
-		names[i] = id.String()
-		if readers[i], err = s.openReader(ctx, a, id); err != nil {
-			return err
-		}
+	exp, err := a.exponents(ctx, ids, readers)
+	if err != nil {
+		return err
 	}
 	proof, err := json.Marshal(planProof(readers))
 	if err != nil {
@@ -108,15 +117,30 @@ func (s *Stream) open(ctx context.Context, a *Archive, ids []market.SymbolID) er
 	}
 	s.schema = rangeSchema(&s.spec, exp, string(proof))
 	s.batch = newBatch(s.schema)
-	mem := a.cfg.Memory
-	s.header = addHeader(s.batch, mem, names)
-	newMaker := makers(s.batch, mem, &s.spec, exp)
+	names := make([]string, len(ids))
+	for i, id := range ids {
+		names[i] = id.String()
+	}
+	s.header = addHeader(s.batch, a.cfg.Memory, names)
+	newMaker := makers(s.batch, a.cfg.Memory, &s.spec, exp)
 	for i, r := range readers {
 		if r != nil {
 			s.all = append(s.all, newSource(r, newMaker(), i, &s.spec))
 		}
 	}
 	return nil
+}
+
+// plan plans every symbol.
+func (s *Stream) plan(ctx context.Context, a *Archive, ids []market.SymbolID) ([]*reader, error) {
+	readers := make([]*reader, len(ids))
+	for i, id := range ids {
+		var err error
+		if readers[i], err = s.openReader(ctx, a, id); err != nil {
+			return nil, err
+		}
+	}
+	return readers, nil
 }
 
 // openReader plans one symbol: nil when it has none of the schema's streams and

@@ -30,13 +30,11 @@ const (
 // finest among the instruments that share it.
 type exponents struct{ price, size int8 }
 
-// common gives the exponents that can hold every instrument of defs.
-func common(defs []market.Definition) exponents {
-	var e exponents
-	for i := range defs {
-		e.price, e.size = min(e.price, defs[i].PriceExponent), min(e.size, defs[i].SizeExponent)
-	}
-	return e
+func exponentsOf(d *market.Definition) exponents { return exponents{d.PriceExponent, d.SizeExponent} }
+
+// finer gives the exponents that hold what either of two holds.
+func (e exponents) finer(o exponents) exponents {
+	return exponents{min(e.price, o.price), min(e.size, o.size)}
 }
 
 // fieldMaker makes fields of one result.

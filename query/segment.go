@@ -38,7 +38,8 @@ type segment struct {
 	records     uint64
 	bytes       int64
 	sealed      bool
-	marked      bool   // has gap markers
+	marked      bool // has gap markers; a live one may have them all the same
+	exp         exponents
 	hash        string // "sha256:..."; empty while not sealed
 	places      []place
 	live        *handle // not sealed: opened with the plan, owned by it

@@ -33,6 +33,7 @@ type itchModel struct {
 	unknown int
 	trades  map[string][]trade
 	byType  map[byte]int
+	stocks  map[uint16]string // by locate
 }
 
 // itchBook is a book at a moment, for later comparison.
@@ -90,7 +91,7 @@ func itchReplay(t *testing.T) (*itchModel, []itchBook) {
 		t.Fatal(err)
 	}
 	midnight := time.Date(2010, 12, 24, 0, 0, 0, 0, newYork).UnixNano()
-	m := &itchModel{orders: map[uint64]*itchOrder{}, trades: map[string][]trade{}, byType: map[byte]int{}}
+	m := &itchModel{orders: map[uint64]*itchOrder{}, trades: map[string][]trade{}, byType: map[byte]int{}, stocks: map[uint16]string{}}
 	var books []itchBook
 	last := map[string]int64{}
 	for n, at := 0, 0; at < len(data); n++ {
@@ -119,7 +120,11 @@ func (m *itchModel) apply(msg []byte, ts int64) string {
 	m.byType[msg[0]]++
 	u64, u32 := binary.BigEndian.Uint64, binary.BigEndian.Uint32
 	stock := func(b []byte) string { return "xnas:" + strings.ToLower(strings.TrimSpace(string(b[:8]))) }
+	locate := binary.BigEndian.Uint16(msg[1:])
 	switch msg[0] {
+	case 'R':
+		m.stocks[locate] = stock(msg[11:])
+		return ""
 	case 'A', 'F':
 		o := &itchOrder{symbol: stock(msg[24:]), side: msg[19], size: int64(u32(msg[20:])), price: int64(u32(msg[32:]))}
 		m.orders[u64(msg[11:])] = o
@@ -137,6 +142,9 @@ func (m *itchModel) apply(msg []byte, ts int64) string {
 	o := m.orders[id]
 	if o == nil {
 		m.unknown++
+		if symbol := m.stocks[locate]; msg[0] == 'E' {
+			m.trades[symbol] = append(m.trades[symbol], trade{u64(msg[23:]), unknownPrice, float64(u32(msg[19:])), "N", ts})
+		}
 		return ""
 	}
 	switch msg[0] {

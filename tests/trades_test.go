@@ -13,6 +13,10 @@ import (
 	"chronicle/query"
 )
 
+// unknownPrice stands for a price that nobody can know: that of an execution of an
+// order which the feed never announced.
+const unknownPrice = -1
+
 type trade struct {
 	id          uint64
 	price, size float64
@@ -59,7 +63,11 @@ func archivedTrades(t *testing.T, a *query.Archive, symbol string) (all []trade)
 		event := column[*array.Timestamp](t, rec, "ts_event")
 		side := rec.Column(rec.Schema().FieldIndices("side")[0])
 		for i := range int(rec.NumRows()) {
-			all = append(all, trade{id.Value(i), price.Value(i), size.Value(i), side.ValueStr(i), int64(event.Value(i))})
+			px := float64(unknownPrice)
+			if !price.IsNull(i) {
+				px = price.Value(i)
+			}
+			all = append(all, trade{id.Value(i), px, size.Value(i), side.ValueStr(i), int64(event.Value(i))})
 		}
 	})
 	return all

@@ -69,7 +69,7 @@ type ServeConfig struct {
 // SimConfig describes the simulated market.
 type SimConfig struct {
 	Symbols []string `koanf:"symbols"`
-	Rate    int      `koanf:"rate"`
+	Rate    float64  `koanf:"rate"`
 	Seed    uint64   `koanf:"seed"`
 }
 

@@ -39,7 +39,7 @@ func feedCommand() *cobra.Command {
 }
 
 func runFeed(ctx context.Context, cfg *Config, log *slog.Logger) error {
-	w, err := openRaw(cfg)
+	w, err := openRaw(cfg, liveRaw)
 	if err != nil {
 		return err
 	}

@@ -115,7 +115,7 @@ func (s *replaySummary) add(f feed.Stats) {
 func replay(ctx context.Context, cfg *Config, paths []string, stdout, stderr io.Writer) (err error) {
 	log := cfg.logger()
 	start := time.Now()
-	w, err := openRaw(cfg)
+	w, err := openRaw(cfg, replayRaw)
 	if err != nil {
 		return err
 	}
@@ -191,6 +191,9 @@ func replayFile(ctx context.Context, cfg *Config, w *queue.Writer, path string, 
 func (s *replaySummary) print(asJSON bool, paths []string, w io.Writer) error {
 	if asJSON {
 		return json.NewEncoder(w).Encode(s)
+	}
+	if s.Already == len(paths) && s.ETL.Written == 0 {
+		return nil // it has been said that there is nothing to do
 	}
 	fmt.Fprintf(w, "%d packets, %d messages, %d records of %d instruments in %.1f s (%d gaps, %d skipped)\n",
 		s.Packets, s.Messages, s.Records, s.Instruments, s.Seconds, s.Gaps, s.Skipped)

@@ -16,7 +16,6 @@ import (
 
 	"chronicle/ingest/etl"
 	"chronicle/ingest/feed"
-	"chronicle/ingest/sim"
 	"chronicle/market"
 	"chronicle/query"
 	"chronicle/server"
@@ -49,9 +48,7 @@ UDP port on loopback. Ctrl-C ends it; the next run goes on from the same data.`,
 	f := cmd.Flags()
 	f.String("source", "sim", "sim, or the wire format of a live feed")
 	f.String("listen", "127.0.0.1:0", "UDP address that the feed receives on")
-	f.StringSlice("sim-symbols", []string{"aapl", "amzn", "goog", "msft", "nvda"}, "symbols of the simulated market")
-	f.Int("sim-rate", 2000, "messages a second of the simulated market")
-	f.Uint64("sim-seed", 0, "seed of the simulated market (default: from the clock)")
+	addSimFlags(f)
 	addETLFlags(f, 30*time.Second)
 	addTierFlags(f, 10*time.Second)
 	f.Duration("tier-interval", 5*time.Second, "time between two looks for segments to move")
@@ -90,7 +87,7 @@ func (s *system) open(ctx context.Context) (err error) {
 	if err := os.MkdirAll(s.cfg.Root, 0o755); err != nil {
 		return fmt.Errorf("--root: %w: give a directory that can be written", err)
 	}
-	if s.raw, err = openRaw(s.cfg); err != nil {
+	if s.raw, err = openRaw(s.cfg, liveRaw); err != nil {
 		return err
 	}
 	if s.etl, err = etl.Open(ctx, s.cfg.etlConfig(s.log)); err != nil {
@@ -218,25 +215,4 @@ func python() string {
 		return ".venv/bin/python"
 	}
 	return "python3"
-}
-
-// simulate sends the simulated market to the feed's address.
-func simulate(ctx context.Context, cfg *Config, to string) error {
-	seed := cfg.Sim.Seed
-	if seed == 0 {
-		seed = uint64(time.Now().UnixNano())
-	}
-	conn, err := net.Dial("udp", to)
-	if err != nil {
-		return fmt.Errorf("simulated market: %w", err)
-	}
-	defer conn.Close()
-	exchange, err := sim.New(sim.Options{
-		Seed: seed, Symbols: cfg.Sim.Symbols, Rate: cfg.Sim.Rate,
-		Session: fmt.Sprintf("S%09d", time.Now().Unix()%1_000_000_000),
-	})
-	if err != nil {
-		return badUsage("simulated market: %w", err)
-	}
-	return sim.Send(ctx, conn, exchange)
 }

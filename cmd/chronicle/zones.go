@@ -10,9 +10,16 @@ import (
 	"chronicle/store/queue"
 )
 
+// Options of the raw queue: a live feed must not wait for a new segment, so one is
+// made and touched ahead of it; a replay has time.
+var (
+	liveRaw   = queue.Options{SegmentBytes: 256 << 20, Precreate: true}
+	replayRaw = queue.Options{SegmentBytes: 64 << 20}
+)
+
 // openRaw opens the raw queue for writing.
-func openRaw(cfg *Config) (*queue.Writer, error) {
-	w, err := queue.OpenWriter(cfg.rawDir(), queue.Options{SegmentBytes: 256 << 20, Precreate: true})
+func openRaw(cfg *Config, opts queue.Options) (*queue.Writer, error) {
+	w, err := queue.OpenWriter(cfg.rawDir(), opts)
 	if err != nil {
 		return nil, fmt.Errorf("raw queue: %w", err)
 	}

@@ -6,9 +6,11 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"sync"
 	"testing"
 
 	"chronicle/ingest/feed/emit/emittest"
+	"chronicle/internal/testdata"
 	"chronicle/market"
 	"chronicle/store/queue"
 )
@@ -22,7 +24,7 @@ func openRaw(t *testing.T) (*queue.Writer, string) {
 
 func reopen(t *testing.T, dir string) *queue.Writer {
 	t.Helper()
-	w, err := queue.OpenWriter(dir, queue.Options{})
+	w, err := queue.OpenWriter(dir, queue.Options{SegmentBytes: 4 << 20, NoSync: true})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -52,6 +54,20 @@ func replayFile(t *testing.T, opts ReplayOptions) replayed {
 	}
 	checkOrder(t, out.records)
 	return out
+}
+
+// recordings holds what the real recordings gave: several tests look at each.
+var recordings sync.Map // format and path -> func() replayed
+
+// recorded replays a real recording, once for all tests. Nobody may change what
+// it gives.
+func recorded(t *testing.T, format, name string) replayed {
+	t.Helper()
+	path := testdata.Path(t, name)
+	once, _ := recordings.LoadOrStore(format+" "+name, sync.OnceValue(func() replayed {
+		return replayFile(t, ReplayOptions{Format: format, Path: path})
+	}))
+	return once.(func() replayed)()
 }
 
 // readAll reads a queue's records with bodies of their own.

@@ -3,8 +3,9 @@ package feed
 import (
 	"bytes"
 	"context"
+	"encoding/binary"
 	"errors"
-	"log/slog"
+	"io"
 	"net"
 	"slices"
 	"strings"
@@ -12,6 +13,8 @@ import (
 	"testing"
 	"time"
 
+	"chronicle/ingest/feed/emit"
+	"chronicle/ingest/feed/emit/emittest"
 	"chronicle/ingest/sim"
 	"chronicle/market"
 	"chronicle/store/queue"
@@ -23,6 +26,8 @@ type liveFeed struct {
 	addr   string
 	counts *Counters
 	stop   func() // ends the feed and waits for it
+	tail   *queue.Tailer
+	read   []queue.Record
 }
 
 func startLive(t *testing.T, now func() time.Time) *liveFeed {
@@ -51,38 +56,62 @@ func startLive(t *testing.T, now func() time.Time) *liveFeed {
 	return f
 }
 
-// follow reads the queue while it is written, until a record satisfies last.
+// follow reads the queue while it is written, until a record satisfies last, and
+// gives what it has read in all.
 func (f *liveFeed) follow(t *testing.T, last func(market.Kind, queue.Record) bool) []queue.Record {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
 	defer cancel()
-	tail, err := queue.OpenTailer(f.dir, 0)
-	if err != nil {
-		t.Fatal(err)
+	if f.tail == nil {
+		tail, err := queue.OpenTailer(f.dir, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		f.tail = tail
+		t.Cleanup(func() { _ = tail.Close() })
 	}
-	defer tail.Close()
-	var out []queue.Record
 	for {
-		rec, ok, err := tail.Next()
+		rec, ok, err := f.tail.Next()
 		if err != nil {
 			t.Fatal(err)
 		}
 		if !ok {
-			if err := tail.Wait(ctx); err != nil {
-				t.Fatalf("after %d records: %v (%+v)", len(out), err, f.counts.Stats())
+			if err := f.tail.Wait(ctx); err != nil {
+				t.Fatalf("after %d records: %v (%+v)", len(f.read), err, f.counts.Stats())
 			}
 			continue
 		}
 		rec.Body = bytes.Clone(rec.Body)
-		out = append(out, rec)
+		f.read = append(f.read, rec)
 		if last(market.Kind(rec.Kind), rec) {
-			return out
+			return f.read
 		}
+	}
+}
+
+// carries tells whether a record is of the message with that sequence.
+func carries(seq uint64) func(market.Kind, queue.Record) bool {
+	return func(kind market.Kind, rec queue.Record) bool {
+		switch kind {
+		case market.KindBook, market.KindTrade, market.KindStatus:
+			return binary.LittleEndian.Uint64(rec.Body[8:]) == seq
+		}
+		return false
 	}
 }
 
 func endOfSession(kind market.Kind, rec queue.Record) bool {
 	return kind == market.KindSession && bytes.Contains(rec.Body, []byte(market.SessionEnd))
+}
+
+// quiet keeps the end of the session to itself.
+type quiet struct{ net.Conn }
+
+func (q quiet) Write(p []byte) (int, error) {
+	if binary.BigEndian.Uint16(p[18:]) == 0xffff {
+		return len(p), nil
+	}
+	return q.Conn.Write(p)
 }
 
 // rawOrder and rawBooks rebuild L3 books from raw records.
@@ -146,12 +175,18 @@ func TestLiveFeedKeepsTheTrueBooks(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer conn.Close()
-	s, err := sim.New(sim.Options{Seed: 3, Rate: 200_000, Symbols: []string{"AAPL", "MSFT"}})
+	s, err := sim.New(sim.Options{Seed: 3, Symbols: []string{"AAPL", "MSFT"}})
 	if err != nil {
 		t.Fatal(err)
 	}
 	before := time.Now().UnixNano()
-	if err := sim.Send(context.Background(), conn, s, sim.SendOptions{Messages: 20_000}); err != nil {
+	for range 100 { // a round at a time, so that the socket's buffer never overflows
+		if err := sim.Send(context.Background(), quiet{conn}, s, sim.SendOptions{Messages: 100, Unpaced: true}); err != nil {
+			t.Fatal(err)
+		}
+		f.follow(t, carries(s.Seq()))
+	}
+	if _, err := conn.Write(s.EndOfSession()); err != nil {
 		t.Fatal(err)
 	}
 	records := f.follow(t, endOfSession)
@@ -244,29 +279,37 @@ func TestLiveOptionsAreChecked(t *testing.T) {
 	}
 }
 
-func TestLiveFeedStopsWhenTheQueueFails(t *testing.T) {
-	w, _ := openRaw(t)
-	conn, err := ListenUDP(LiveOptions{Listen: "127.0.0.1:0"})
-	if err != nil {
-		t.Fatal(err)
+// script is a source of given datagrams.
+type script [][]byte
+
+func (s *script) Next() ([]byte, int64, error) {
+	if len(*s) == 0 {
+		return nil, 0, io.EOF
 	}
-	if err := w.Close(); err != nil {
-		t.Fatal(err)
-	}
-	sender, err := net.Dial("udp", conn.LocalAddr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer sender.Close()
+	p := (*s)[0]
+	*s = (*s)[1:]
+	return p, 1_700_000_000_000000000, nil
+}
+
+func TestPumpEndsWithTheQueueOrTheSource(t *testing.T) {
 	s, err := sim.New(sim.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := sender.Write(s.NextPacket(time.Now())); err != nil {
-		t.Fatal(err)
+	packets := script{bytes.Clone(s.NextPacket(time.Now())), bytes.Clone(s.NextPacket(time.Now()))}
+	for failAt, want := range map[int]error{3: emittest.ErrFull, 0: io.EOF} {
+		q := &emittest.Queue{FailAt: failAt}
+		from := slices.Clone(packets)
+		if err := pump(context.Background(), &from, emit.New(q, &Counters{}, emit.Options{})); !errors.Is(err, want) {
+			t.Errorf("pump ended with %v, want %v", err, want)
+		}
+		if failAt == 3 && len(q.Records) != 2 {
+			t.Errorf("%d records before the queue failed, want 2", len(q.Records))
+		}
 	}
-	err = Live(context.Background(), w, LiveOptions{Format: "itch", Conn: conn, Log: slog.New(slog.DiscardHandler)}, &Counters{})
-	if err == nil || errors.Is(err, net.ErrClosed) {
-		t.Errorf("a closed queue gives %v", err)
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	if err := pump(ctx, &script{}, emit.New(&emittest.Queue{}, &Counters{}, emit.Options{})); err != nil {
+		t.Errorf("a cancelled feed ended with %v, want no error", err)
 	}
 }

@@ -3,11 +3,11 @@ package feed
 import (
 	"hash/crc32"
 	"maps"
+	"math"
 	"slices"
 	"strconv"
 	"testing"
 
-	"chronicle/internal/testdata"
 	"chronicle/market"
 	"chronicle/store/queue"
 )
@@ -17,11 +17,14 @@ import (
 type ladder struct {
 	bids, asks map[int64]int64
 	def        market.Definition
+
+	bestBid, bestAsk int64
+	dirty            bool // the best prices must be looked for anew
 }
 
 func (l *ladder) apply(e *market.BookEvent, kind market.Kind) {
 	if kind == market.KindSnapshot || l.bids == nil {
-		l.bids, l.asks = make(map[int64]int64), make(map[int64]int64)
+		l.bids, l.asks, l.dirty = make(map[int64]int64), make(map[int64]int64), true
 	}
 	for _, t := range e.Entries {
 		side := l.bids
@@ -32,6 +35,7 @@ func (l *ladder) apply(e *market.BookEvent, kind market.Kind) {
 			delete(side, t.Price)
 		} else {
 			side[t.Price] = t.Size
+			l.dirty = l.dirty || t.Side == market.Bid && t.Price > l.bestBid || t.Side == market.Ask && t.Price < l.bestAsk
 		}
 	}
 }
@@ -119,7 +123,7 @@ func TestVenueChecksumsHold(t *testing.T) {
 		{"kraken", "crypto/KRAKEN.jsonl.zst", 4269, (*ladder).krakenSum},
 		{"okx", "crypto/OKX.jsonl.zst", 290, (*ladder).okxSum},
 	} {
-		got := replayFile(t, ReplayOptions{Format: c.format, Path: testdata.Path(t, c.path)})
+		got := recorded(t, c.format, c.path)
 		right := 0
 		events(t, got.records, func(rec queue.Record, e *market.BookEvent, l *ladder) {
 			if l.def.Depth > 0 {
@@ -147,7 +151,7 @@ func TestBooksAgreeWithTheVenuesBest(t *testing.T) {
 		{"binance-usdm", "binance/usdm-btcusdt-20240808.gz", 6547, func(seq, snapshot uint64) bool { return seq >= snapshot }},
 		{"binance-spot", "binance/spot-btcusdt-20240808.gz", 3449, func(seq, snapshot uint64) bool { return seq > snapshot }},
 	} {
-		got := replayFile(t, ReplayOptions{Format: c.format, Path: testdata.Path(t, c.path)})
+		got := recorded(t, c.format, c.path)
 		n, right := agreeing(t, got.records, c.applies)
 		if n != c.want || right != c.want {
 			t.Errorf("%s: %d of %d events agree, want %d", c.format, right, n, c.want)
@@ -211,13 +215,21 @@ func agreeing(t *testing.T, records []queue.Record, applies func(seq, snapshot u
 	return n, right
 }
 
+// best gives the best prices. It keeps them while their levels stand and nothing
+// better came, because looking at every level after every event is slow.
 func (l *ladder) best() (bid, ask int64) {
-	for p := range l.bids {
-		bid = max(bid, p)
+	if _, ok := l.bids[l.bestBid]; !ok || l.dirty {
+		l.bestBid = 0
+		for p := range l.bids {
+			l.bestBid = max(l.bestBid, p)
+		}
 	}
-	ask = 1 << 62
-	for p := range l.asks {
-		ask = min(ask, p)
+	if _, ok := l.asks[l.bestAsk]; !ok || l.dirty {
+		l.bestAsk = math.MaxInt64
+		for p := range l.asks {
+			l.bestAsk = min(l.bestAsk, p)
+		}
 	}
-	return bid, ask
+	l.dirty = false
+	return l.bestBid, l.bestAsk
 }

@@ -1,10 +1,13 @@
 package feed
 
 import (
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/hex"
 	"testing"
 
-	"chronicle/internal/testdata"
 	"chronicle/market"
+	"chronicle/store/queue"
 )
 
 // The counts of the real recordings, as counted by other means.
@@ -30,7 +33,7 @@ func TestRecordingsGiveWhatTheyHold(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			got := replayFile(t, ReplayOptions{Format: c.format, Path: testdata.Path(t, c.path)})
+			got := recorded(t, c.format, c.path)
 			s := got.stats
 			if s.Messages != c.messages || s.Packets != c.packets || s.Instruments != c.instruments || s.Skipped != 0 || s.Gaps != 0 {
 				t.Errorf("counts are %+v, want %d messages of %d packets, %d instruments, none skipped", s, c.messages, c.packets, c.instruments)
@@ -45,7 +48,7 @@ func TestChecksumsComeThrough(t *testing.T) {
 		path string
 		want int
 	}{"kraken": {"crypto/KRAKEN.jsonl.zst", 4269}, "okx": {"crypto/OKX.jsonl.zst", 290}} {
-		got := replayFile(t, ReplayOptions{Format: format, Path: testdata.Path(t, c.path)})
+		got := recorded(t, format, c.path)
 		n := 0
 		for _, rec := range got.records {
 			kind := market.Kind(rec.Kind)
@@ -62,6 +65,47 @@ func TestChecksumsComeThrough(t *testing.T) {
 		}
 		if n != c.want {
 			t.Errorf("%s: %d events with a checksum, want %d", format, n, c.want)
+		}
+	}
+}
+
+// digest gives the hash of all records but those whose body is JSON.
+func digest(records []queue.Record) string {
+	h := sha256.New()
+	var head [30]byte
+	for _, rec := range records {
+		switch market.Kind(rec.Kind) {
+		case market.KindDefinition, market.KindGap, market.KindSession:
+			continue
+		}
+		binary.LittleEndian.PutUint64(head[0:], uint64(rec.Time))
+		binary.LittleEndian.PutUint64(head[8:], uint64(rec.EventTime))
+		binary.LittleEndian.PutUint16(head[16:], rec.Kind)
+		binary.LittleEndian.PutUint16(head[18:], rec.Flags)
+		binary.LittleEndian.PutUint32(head[20:], rec.Tag)
+		binary.LittleEndian.PutUint32(head[24:], uint32(len(rec.Body)))
+		h.Write(head[:])
+		h.Write(rec.Body)
+	}
+	return hex.EncodeToString(h.Sum(nil)[:8])
+}
+
+// A change of any byte of any record is a change of the format: an archive made
+// before it and one made after it would differ.
+func TestRecordsNeverChange(t *testing.T) {
+	for path, c := range map[string]struct{ format, want string }{
+		"binance/usdm-btcusdt-20240808.gz":      {"binance-usdm", "f192488c48409477"},
+		"binance/spot-btcusdt-20240808.gz":      {"binance-spot", "a0e73f2d0a971640"},
+		"crypto/KRAKEN.jsonl.zst":               {"kraken", "c8c5f7852fc99388"},
+		"crypto/OKX.jsonl.zst":                  {"okx", "7841e74324b81a43"},
+		"crypto/BINANCE_FUTURES.jsonl.zst":      {"binance-usdm", "87c36aa129ad6318"},
+		"itch/ex20101224.TEST_ITCH_50.gz":       {"itch", "56730a66d8f5ea77"},
+		"itch/pcap/Multiple.Packets.pcap":       {"itch", "f1ff175261bc3626"},
+		"itch/pcap/OrderExecutedWithPrice.pcap": {"itch", "8853edf235138fcc"},
+	} {
+		got := digest(recorded(t, c.format, path).records)
+		if got != c.want {
+			t.Errorf("%s: digest %s, want %s", path, got, c.want)
 		}
 	}
 }

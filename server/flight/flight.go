@@ -29,7 +29,6 @@ import (
 	"time"
 
 	"github.com/apache/arrow-go/v18/arrow/flight"
-	"github.com/apache/arrow-go/v18/arrow/memory"
 	"github.com/prometheus/client_golang/prometheus"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/health"
@@ -60,8 +59,7 @@ type Config struct {
 	MaxBatchBytes int64         // of a batch's columns; default 2 MiB
 	Grace         time.Duration // how long Serve waits for streams under way once it is told to stop; default 10 s
 
-	Now       func() time.Time // default time.Now
-	Allocator memory.Allocator // default memory.DefaultAllocator
+	Now func() time.Time // default time.Now
 }
 
 func (c Config) withDefaults() (Config, error) {
@@ -85,9 +83,6 @@ func (c Config) withDefaults() (Config, error) {
 	c.Grace = positive(c.Grace, 10*time.Second)
 	if c.Now == nil {
 		c.Now = time.Now
-	}
-	if c.Allocator == nil {
-		c.Allocator = memory.DefaultAllocator
 	}
 	return c, c.check()
 }
@@ -134,6 +129,7 @@ func New(cfg Config) (*Server, error) {
 	s := &Server{Config: cfg, health: health.NewServer()}
 	guard := &guard{log: cfg.Log, metrics: m, now: cfg.Now}
 	s.grpc = grpc.NewServer(
+		grpc.ForceServerCodecV2(newCodec()),
 		grpc.MaxRecvMsgSize(cfg.MaxRequest),
 		grpc.MaxConcurrentStreams(cfg.MaxStreams),
 		grpc.MaxHeaderListSize(32<<10),

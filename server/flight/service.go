@@ -7,6 +7,7 @@ import (
 
 	"github.com/apache/arrow-go/v18/arrow"
 	"github.com/apache/arrow-go/v18/arrow/flight"
+	"github.com/apache/arrow-go/v18/arrow/memory"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"chronicle/server/errmap"
@@ -41,7 +42,7 @@ func (s *service) GetSchema(ctx context.Context, d *flight.FlightDescriptor) (*f
 	if err != nil {
 		return nil, err
 	}
-	return &flight.SchemaResult{Schema: flight.SerializeSchema(schema, s.Allocator)}, nil
+	return &flight.SchemaResult{Schema: flight.SerializeSchema(schema, memory.DefaultAllocator)}, nil
 }
 
 // resolve reads a descriptor and checks everything that can be checked without
@@ -95,7 +96,7 @@ func (s *service) info(ctx context.Context, r *request.Request, d *flight.Flight
 		records = 1
 	}
 	return &flight.FlightInfo{
-		Schema:           flight.SerializeSchema(schema, s.Allocator),
+		Schema:           flight.SerializeSchema(schema, memory.DefaultAllocator),
 		FlightDescriptor: d,
 		Endpoint: []*flight.FlightEndpoint{{
 			Ticket:         &flight.Ticket{Ticket: ticket},
@@ -129,7 +130,7 @@ func (s *service) sendBook(r *request.Request, stream flight.FlightService_DoGet
 	if err != nil {
 		return err
 	}
-	row := book.Record(s.Allocator, price, q.Depth)
+	row := book.Record(memory.DefaultAllocator, price, q.Depth)
 	defer row.Release()
 	out := s.open(stream, row.Schema())
 	if err := out.write(row); err != nil {

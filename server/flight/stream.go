@@ -7,18 +7,19 @@ import (
 	"github.com/apache/arrow-go/v18/arrow/array"
 	"github.com/apache/arrow-go/v18/arrow/flight"
 	"github.com/apache/arrow-go/v18/arrow/ipc"
+	"github.com/apache/arrow-go/v18/arrow/memory"
 )
 
 // output writes batches to one stream. It is owned by one call.
 type output struct {
-	w       *flight.Writer
+	w       *ipc.Writer
 	maximum int64 // bytes of a batch
 	rows    int64 // written so far
 }
 
 func (s *service) open(stream flight.FlightService_DoGetServer, schema *arrow.Schema) *output {
 	return &output{
-		w:       flight.NewRecordWriter(stream, ipc.WithSchema(schema), ipc.WithAllocator(s.Allocator)),
+		w:       ipc.NewWriterWithPayloadWriter(framer{stream}, ipc.WithSchema(schema), ipc.WithAllocator(memory.DefaultAllocator)),
 		maximum: s.MaxBatchBytes,
 	}
 }

@@ -52,7 +52,7 @@ var (
 	// ErrConflict: somebody else has written a commit under this writer's name.
 	ErrConflict = errors.New("another process writes this manifest log")
 	// ErrUncertain: a commit failed and may have been applied nevertheless. Only
-	// the same operations may be committed now; or open the writer anew.
+	// the same operations may be committed now, or Refresh settles it.
 	ErrUncertain = errors.New("an earlier commit may have been applied")
 	// ErrRebuilding: the logs are being replaced by a rebuild.
 	ErrRebuilding = errors.New("manifest is being rebuilt")

@@ -43,6 +43,7 @@ type layout struct {
 }
 
 // look lists the manifest folder. One that is not there is an empty archive's.
+// With an error about things that do not belong there, the rest is listed.
 func look(dir string) (layout, error) {
 	var l layout
 	entries, err := os.ReadDir(dir)
@@ -63,10 +64,10 @@ func look(dir string) (layout, error) {
 		case e.IsDir() && writerName.MatchString(name):
 			l.writers = append(l.writers, name)
 		default:
-			return l, fmt.Errorf("%s: not a writer's folder, take it away: %w", filepath.Join(dir, name), ErrCorrupt)
+			err = errors.Join(err, fmt.Errorf("%s: not a writer's folder, take it away: %w", filepath.Join(dir, name), ErrCorrupt))
 		}
 	}
-	return l, nil
+	return l, err
 }
 
 // epochOf gives the number of the rebuild that a folder's name stands for, 0 for
@@ -188,6 +189,24 @@ func Load(ctx context.Context, dir string) (*Follower, error) {
 	f := NewFollower(dir)
 	_, err := f.Refresh(ctx)
 	return f, err
+}
+
+// Examine replays as much of every log as can be, and gives what is wrong with
+// the rest. It is for fsck.
+func Examine(ctx context.Context, dir string) (*Follower, []error) {
+	f := NewFollower(dir)
+	var wrong []error
+	l, err := look(dir)
+	if err != nil {
+		wrong = append(wrong, err)
+	}
+	f.epoch = l.epoch
+	for _, writer := range l.writers {
+		if _, err := f.follow(ctx, writer); err != nil {
+			wrong = append(wrong, err)
+		}
+	}
+	return f, wrong
 }
 
 // State gives what was replayed. It changes with the next Refresh.

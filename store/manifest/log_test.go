@@ -296,8 +296,14 @@ func TestCommitFaults(t *testing.T) {
 	}
 }
 
-// TestUncertainCommit: the file is there but cannot be read back at once.
+// TestUncertainCommit: the file is there but cannot be read back at once. Either
+// the caller repeats the commit, or it refreshes.
 func TestUncertainCommit(t *testing.T) {
+	t.Run("repeat", func(t *testing.T) { uncertainCommit(t, false) })
+	t.Run("refresh", func(t *testing.T) { uncertainCommit(t, true) })
+}
+
+func uncertainCommit(t *testing.T, refresh bool) {
 	rows := manifesttest.Adds(manifesttest.Fake(btc, 2, manifesttest.Epoch))
 	dir := t.TempDir()
 	path := filepath.Join(dir, "main", "000000000001.json")
@@ -319,7 +325,11 @@ func TestUncertainCommit(t *testing.T) {
 	if _, err := w.Commit(rows[1]); !errors.Is(err, manifest.ErrUncertain) {
 		t.Errorf("another commit: %v", err)
 	}
-	if n := commit(t, w, rows[0]); n != 1 {
+	if refresh {
+		if err := w.Refresh(t.Context()); err != nil || w.State().Len() != 1 {
+			t.Errorf("refresh: %d segments, %v", w.State().Len(), err)
+		}
+	} else if n := commit(t, w, rows[0]); n != 1 {
 		t.Errorf("the repeated commit has number %d", n)
 	}
 	if n := commit(t, w, rows[1]); n != 2 {

@@ -64,12 +64,30 @@ func OpenWriter(ctx context.Context, dir, name string, opts WriterOptions) (*Wri
 	}
 	w := &Writer{dir: dir, name: name, opts: opts, lock: lock}
 	if w.follower, err = Load(ctx, dir); err == nil {
-		err = durable.MkdirAll(filepath.Join(dir, name), 0o755)
+		err = w.makeFolder()
 	}
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("open manifest: %w", err), lock.Release())
 	}
 	return w, nil
+}
+
+// makeFolder makes the log's folder, or clears it of what a crash has left.
+func (w *Writer) makeFolder() error {
+	folder := filepath.Join(w.dir, w.name)
+	if err := durable.MkdirAll(folder, 0o755); err != nil {
+		return err
+	}
+	entries, err := os.ReadDir(folder)
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		if durable.IsTemp(e.Name()) {
+			err = errors.Join(err, durable.Remove(filepath.Join(folder, e.Name())))
+		}
+	}
+	return err
 }
 
 func lockWriter(dir, name string) (*filelock.Lock, error) {
@@ -84,13 +102,22 @@ func lockWriter(dir, name string) (*filelock.Lock, error) {
 // commits. It changes with the next Commit or Refresh.
 func (w *Writer) State() *State { return w.follower.state }
 
-// Refresh takes in what other writers have committed.
+// Refresh takes in what other writers have committed. A commit of this one whose
+// outcome was uncertain is settled: what the folder has, counts.
 func (w *Writer) Refresh(ctx context.Context) error {
 	if w.lock == nil {
 		return fmt.Errorf("refresh manifest: %w", ErrClosed)
 	}
-	_, err := w.follower.Refresh(ctx)
-	return err
+	if w.pending != nil {
+		if err := durable.SyncDir(filepath.Join(w.dir, w.name)); err != nil {
+			return fmt.Errorf("refresh manifest: %w", err)
+		}
+	}
+	if _, err := w.follower.Refresh(ctx); err != nil {
+		return fmt.Errorf("refresh manifest: %w", err)
+	}
+	w.pending = nil
+	return nil
 }
 
 // Commit appends the operations as one commit and gives its number. They are
@@ -100,7 +127,7 @@ func (w *Writer) Refresh(ctx context.Context) error {
 // After an error the commit is either not there (the call may be repeated, with
 // these or other operations), or that could not be found out: then every other
 // commit is ErrUncertain until the same operations have been committed again,
-// which succeeds if they had been applied.
+// which succeeds if they had been applied, or Refresh has looked.
 func (w *Writer) Commit(ops ...Op) (uint64, error) {
 	if w.lock == nil {
 		return 0, fmt.Errorf("commit: %w", ErrClosed)
@@ -125,7 +152,7 @@ func (w *Writer) Commit(ops ...Op) (uint64, error) {
 func (w *Writer) prepare(ops []Op) (*attempt, error) {
 	if w.pending != nil {
 		if !sameOps(w.pending.commit.Ops, ops) {
-			return nil, fmt.Errorf("commit %d: %w: repeat it, or open the writer anew", w.pending.commit.N, ErrUncertain)
+			return nil, fmt.Errorf("commit %d: %w: repeat it, or refresh", w.pending.commit.N, ErrUncertain)
 		}
 		return w.pending, nil
 	}

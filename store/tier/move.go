@@ -121,7 +121,11 @@ func (a *Agent) verifyAt(ctx context.Context, at manifest.Location, row *manifes
 // open opens a segment for reading, in a tier or in its queue.
 func (a *Agent) open(ctx context.Context, at manifest.Location) (blob.Object, error) {
 	if at.Tier != manifest.Hot {
-		return a.stores[at.Tier].Open(ctx, at.Key)
+		store, err := a.store(at.Tier)
+		if err != nil {
+			return nil, err
+		}
+		return store.Open(ctx, at.Key)
 	}
 	path, err := a.localPath(at)
 	if err != nil {
@@ -139,6 +143,15 @@ func (a *Agent) open(ctx context.Context, at manifest.Location) (blob.Object, er
 		return nil, errors.Join(err, f.Close())
 	}
 	return &hotFile{f, st.Size()}, nil
+}
+
+// store gives the store of a tier that a log names.
+func (a *Agent) store(tier string) (blob.Store, error) {
+	store := a.stores[tier]
+	if store == nil {
+		return nil, fmt.Errorf("tier %s is not configured: add it", tier)
+	}
+	return store, nil
 }
 
 // hotFile is a file of the queues as an object.

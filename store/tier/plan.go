@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"strings"
@@ -45,6 +46,7 @@ func (a *Agent) plan(ctx context.Context, opts OnceOptions, r *Result) (plan, er
 		}
 	}
 	a.seen = seen
+	maps.DeleteFunc(a.bad, func(path string, _ badFile) bool { _, there := seen[path]; return !there })
 	a.planArchive(&p, r)
 	return p, nil
 }
@@ -142,8 +144,23 @@ func (a *Agent) planHot(p *plan, row manifest.Segment, opts OnceOptions, r *Resu
 			r.Waiting++
 			return
 		}
+		if other := a.overlapped(&row); other != nil {
+			r.problem(row.Ref().String(), fmt.Errorf("its records up to %d overlap those of %v in the archive: the queue's numbering was lost", row.LastSeq, other.Ref()))
+			return
+		}
 		p.moves = append(p.moves, a.move(row, to, from))
 	}
+}
+
+// overlapped gives a segment of the archive that has sequences of the row.
+func (a *Agent) overlapped(row *manifest.Segment) *manifest.Row {
+	found := a.writer.State().Find(manifest.Filter{
+		Venue: row.Venue, Symbol: row.Symbol, Stream: row.Stream, FromSeq: row.FirstSeq, ToSeq: row.LastSeq,
+	})
+	if len(found) == 0 {
+		return nil
+	}
+	return &found[0]
 }
 
 // busy tells whether a move of the segment is not over yet.

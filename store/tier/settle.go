@@ -51,14 +51,11 @@ func (a *Agent) settle(ctx context.Context, r *Result) error {
 // to be committed, nil if it is to be taken back.
 func (a *Agent) settleMove(ctx context.Context, m *manifest.Move) (*moving, error) {
 	to := m.Segment.Location()
-	if a.stores[to.Tier] == nil {
-		return nil, fmt.Errorf("tier %s is not configured: add it", to.Tier)
-	}
 	gaps, err := a.verifyAt(ctx, to, &m.Segment)
 	switch {
 	case err == nil:
 		left, err := a.isThere(ctx, m.From)
-		return &moving{Move: Move{Segment: m.Segment, From: m.From, Copied: left}, gaps: gaps}, err
+		return &moving{Move: Move{Segment: m.Segment, From: m.From, Copied: left}, gaps: gaps}, errors.Join(err, a.cleanTemps(ctx, m))
 	case errors.Is(err, blob.ErrNotExist):
 		return nil, a.takeBack(ctx, m)
 	case errors.Is(err, queue.ErrCorrupt) || errors.Is(err, manifest.ErrInvalid) || errors.Is(err, errOther):
@@ -88,6 +85,11 @@ func (a *Agent) takeBack(ctx context.Context, m *manifest.Move) error {
 	if !there {
 		return errors.New("the segment is at neither place: restore it to one of them")
 	}
+	return a.cleanTemps(ctx, m)
+}
+
+// cleanTemps removes what an interrupted copy has left in the target tier.
+func (a *Agent) cleanTemps(ctx context.Context, m *manifest.Move) error {
 	if t, ok := a.stores[m.Segment.Tier].(blob.Temporary); ok {
 		return t.CleanTemps(ctx, m.Segment.Key)
 	}
@@ -130,9 +132,6 @@ func (a *Agent) deleteLeftovers(ctx context.Context, r *Result) error {
 func (a *Agent) deleteCopy(ctx context.Context, ref manifest.Ref, at manifest.Location) error {
 	row, ok := a.writer.State().Segment(ref)
 	if ok && !a.verified[ref] {
-		if a.stores[row.Tier] == nil {
-			return fmt.Errorf("tier %s is not configured: add it", row.Tier)
-		}
 		if _, err := a.verifyAt(ctx, row.Location(), &row.Segment); err != nil {
 			return fmt.Errorf("the archive's own at %v: %w", row.Location(), err)
 		}
@@ -150,9 +149,9 @@ func (a *Agent) remove(ctx context.Context, at manifest.Location) error {
 		}
 		return durable.Remove(path)
 	}
-	store := a.stores[at.Tier]
-	if store == nil {
-		return fmt.Errorf("tier %s is not configured: add it", at.Tier)
+	store, err := a.store(at.Tier)
+	if err != nil {
+		return err
 	}
 	if err := store.Delete(ctx, at.Key); !errors.Is(err, blob.ErrNotExist) {
 		return err
