@@ -18,6 +18,7 @@ type BookAnswer struct {
 	Definition  market.Definition
 	At          int64 // as asked
 	Clock       Clock // as asked
+	Depth       int   // as asked
 	TsEvent     int64 // of the last venue event in the book; market.UndefTimestamp when there was none
 	TsRecv      int64
 	Sequence    uint64 // the venue's, of that event; 0 when it has none

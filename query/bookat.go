@@ -75,10 +75,63 @@ func (q *bookQuery) run(ctx context.Context) (*BookAnswer, error) {
 	if at < 0 {
 		return nil, q.outside()
 	}
-	if next > 0 && next < len(q.plan.segs) && q.plan.segs[next].first != r.last+1 {
-		return nil, q.plan.hole(next)
+	if next > 0 && next < len(q.plan.segs) {
+		if q.plan.segs[next].first != r.last+1 {
+			return nil, q.plan.hole(next)
+		}
+		if err := q.lookInto(ctx, next, r); err != nil {
+			return nil, err
+		}
 	}
 	return q.answer(r, at)
+}
+
+// lookInto looks ahead into the segment that begins after the cut.
+func (q *bookQuery) lookInto(ctx context.Context, at int, r *replayer) error {
+	s := q.plan.segs[at]
+	h, err := q.a.open(ctx, q.id, s)
+	if err != nil {
+		return err
+	}
+	defer q.a.release(s, h)
+	c := h.cursor()
+	defer h.putCursor(c)
+	if err := c.SeekSeq(s.first); err != nil {
+		return readError(q.id, s, s.first, err)
+	}
+	w := walk{id: q.id, seg: s, handle: h, cursor: c}
+	rec, err := w.next()
+	if errors.Is(err, io.EOF) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return q.lookAhead(r, &w, rec)
+}
+
+// lookAhead asks the first records after the cut whether the stream was already
+// incomplete at it. On the event clock a marker, which has no time of its own,
+// is before the cut as soon as the event before it is.
+func (q *bookQuery) lookAhead(r *replayer, w *walk, rec queue.Record) error {
+	if q.req.Clock != ClockRecv {
+		return nil
+	}
+	for {
+		missing, more, err := r.announces(&rec, q.req.At)
+		if err != nil {
+			return damaged(err, "%s: %v: record %d", q.id, w.seg, rec.Seq)
+		}
+		r.degraded = r.degraded || missing
+		if !more {
+			return nil
+		}
+		if rec, err = w.next(); errors.Is(err, io.EOF) {
+			return nil
+		} else if err != nil {
+			return err
+		}
+	}
 }
 
 // replay brings the book to req.At inside one segment. found is false when even
@@ -112,7 +165,10 @@ func (q *bookQuery) replay(ctx context.Context, at int, r *replayer) (found, end
 			return false, false, err
 		}
 		if q.req.Clock.of(&rec) > q.req.At {
-			return n > 0, false, nil
+			if n == 0 {
+				return false, false, nil
+			}
+			return true, false, q.lookAhead(r, &w, rec)
 		}
 		if _, err := r.apply(&rec, s); err != nil {
 			return false, false, err
@@ -166,7 +222,7 @@ func (q *bookQuery) answer(r *replayer, at int) (*BookAnswer, error) {
 	}
 	s := q.plan.segs[at]
 	ans := &BookAnswer{
-		Symbol: q.id.SymbolID.String(), Definition: r.def, At: q.req.At, Clock: q.req.Clock,
+		Symbol: q.id.SymbolID.String(), Definition: r.def, At: q.req.At, Clock: q.req.Clock, Depth: q.req.Depth,
 		TsEvent: r.tsEvent, TsRecv: r.tsRecv, Sequence: r.sequence, RawSequence: r.rawSequence,
 		Bids: []book.Level{}, Asks: []book.Level{}, Condition: condition(r.degraded),
 		Proof: Proof{

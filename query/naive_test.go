@@ -120,10 +120,22 @@ func naiveAt(t market.BookType, records []record, c Clock, at int64) (s naiveSta
 	for i := range records {
 		running = max(running, c.ofRecord(&records[i]))
 		if running > at {
+			s.degraded = s.degraded || c == ClockRecv && missingAt(records[i:], at)
 			break
 		}
 		s.apply(&records[i])
 		ok = running != noTime
 	}
 	return s, ok
+}
+
+// missingAt tells whether the records after a cut begin with a gap marker, behind
+// the snapshots it made due, for a gap that had begun before the cut.
+func missingAt(rest []record, at int64) bool {
+	for i := range rest {
+		if !rest[i].synthetic() {
+			return rest[i].kind == market.KindGap && rest[i].gap.Start < at
+		}
+	}
+	return false
 }

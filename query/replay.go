@@ -14,6 +14,7 @@ type replayer struct {
 	book    *book.Book
 	check   *book.Book // a snapshot met in passing, to compare with
 	event   market.BookEvent
+	ahead   market.BookEvent // a record after the cut
 	started bool
 
 	// The state after the last record.
@@ -124,8 +125,30 @@ func (r *replayer) applyGap(rec *queue.Record) error {
 	if err != nil {
 		return err
 	}
-	r.degraded, r.rawSequence = true, g.RawSeq
+	r.degraded, r.rawSequence = r.degraded || !g.Recovered, g.RawSeq
 	return nil
+}
+
+// announces tells whether the record that follows the cut says that records were
+// already missing at t: a gap marker stands where the gap was noticed, and what
+// was missing may have been sent at any time since its Start. more is true when
+// the record says nothing and the next one has to be asked: a snapshot that the
+// marker made due stands before it.
+func (r *replayer) announces(rec *queue.Record, t int64) (missing, more bool, err error) {
+	switch market.Kind(rec.Kind) {
+	case market.KindGap:
+		g, err := market.DecodeJSON[market.Gap](rec.Body)
+		if err != nil {
+			return false, false, err
+		}
+		return !g.Recovered && g.Start < t, false, nil
+	case market.KindSnapshot:
+		if err := r.ahead.Decode(rec.Body, market.KindSnapshot); err != nil {
+			return false, false, err
+		}
+		return false, r.ahead.Attr&market.AttrSynthetic != 0, nil
+	}
+	return false, false, nil
 }
 
 // changes counts the entries that are meant to change the book.

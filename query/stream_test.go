@@ -153,7 +153,7 @@ func gapped(t *testing.T) *Archive {
 // TestOnGapOfBook: a book that may be wrong is marked, withheld or refused.
 func TestOnGapOfBook(t *testing.T) {
 	a := gapped(t)
-	for at, degraded := range map[int64]bool{29: false, 30: true, 40: true, 49: true, 50: false} {
+	for at, degraded := range map[int64]bool{20: false, 29: true, 30: true, 40: true, 49: true, 50: false} {
 		for _, on := range []OnGap{GapMark, GapNull, GapError} {
 			ans, err := a.BookAt(context.Background(), BookRequest{Symbol: "abc", At: at, Depth: 1, OnGap: on})
 			if degraded && on == GapError {

@@ -61,7 +61,7 @@ func printReport(cmd *cobra.Command, r *fsck.Report, asJSON bool) error {
 	if asJSON {
 		err = json.NewEncoder(cmd.OutOrStdout()).Encode(r)
 	} else {
-		_, err = fmt.Fprintln(cmd.OutOrStdout(), r)
+		_, err = fmt.Fprint(cmd.OutOrStdout(), r)
 	}
 	if err == nil && !r.OK() {
 		return fmt.Errorf("%d errors found", r.Errors())

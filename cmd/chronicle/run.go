@@ -126,13 +126,15 @@ func (s *system) liveOptions() feed.LiveOptions {
 func (s *system) run(ctx context.Context, out io.Writer) error {
 	g, running := errgroup.WithContext(ctx)
 	g.Go(func() error { return s.etl.Run(running) })
-	g.Go(func() error { return s.servers.Serve(running) })
+	servers := s.servers
+	s.servers = nil // Serve closes the ports
+	g.Go(func() error { return servers.Serve(running) })
 	g.Go(func() error { return feed.Live(running, s.raw, s.liveOptions(), &s.counters) })
 	g.Go(func() error { return runTier(running, s.cfg, s.log) })
 	if s.cfg.Feed.Source == "sim" {
 		g.Go(func() error { return simulate(running, s.cfg, s.conn.LocalAddr().String()) })
 	}
-	g.Go(func() error { return s.welcome(running, out) })
+	g.Go(func() error { return s.welcome(running, servers, out) })
 	err := g.Wait()
 	if err != nil && ctx.Err() == nil {
 		return err
@@ -158,7 +160,7 @@ func (s *system) close() error {
 }
 
 // welcome waits for the first book with two sides and prints how to ask for it.
-func (s *system) welcome(ctx context.Context, out io.Writer) error {
+func (s *system) welcome(ctx context.Context, servers *server.Server, out io.Writer) error {
 	tick := time.NewTicker(100 * time.Millisecond)
 	defer tick.Stop()
 	for {
@@ -174,14 +176,14 @@ func (s *system) welcome(ctx context.Context, out io.Writer) error {
 		for _, sym := range symbols {
 			b, err := s.archive.BookAt(ctx, query.BookRequest{Symbol: sym.Symbol, At: time.Now().UnixNano(), Depth: 5, Clock: query.ClockRecv})
 			if err == nil && len(b.Bids) >= 5 && len(b.Asks) >= 5 {
-				s.printHints(out, sym.Symbol, b.TsRecv)
+				s.printHints(out, servers, sym.Symbol, b.TsRecv)
 				return nil
 			}
 		}
 	}
 }
 
-func (s *system) printHints(out io.Writer, symbol string, at int64) {
+func (s *system) printHints(out io.Writer, servers *server.Server, symbol string, at int64) {
 	self := os.Args[0]
 	root, err := filepath.Abs(s.cfg.Root)
 	if err != nil {
@@ -191,7 +193,7 @@ func (s *system) printHints(out io.Writer, symbol string, at int64) {
 	if err != nil {
 		return // the archive's own symbols always parse
 	}
-	rest, flight, t := s.servers.RESTAddr(), s.servers.FlightAddr(), query.FormatTime(at)
+	rest, flight, t := servers.RESTAddr(), servers.FlightAddr(), query.FormatTime(at)
 	fmt.Fprintf(out, `Chronicle is running; Ctrl-C ends it.
 
   data      %s

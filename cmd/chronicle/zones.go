@@ -13,7 +13,7 @@ import (
 // Options of the raw queue: a live feed must not wait for a new segment, so one is
 // made and touched ahead of it; a replay has time.
 var (
-	liveRaw   = queue.Options{SegmentBytes: 256 << 20, Precreate: true}
+	liveRaw   = queue.Options{SegmentBytes: 64 << 20, Precreate: true}
 	replayRaw = queue.Options{SegmentBytes: 64 << 20}
 )
 

@@ -110,9 +110,11 @@ func follow(sources []begun, s market.Session, seq uint64) []begun {
 	case market.SessionSourceBegin:
 		return append(sources, begun{session: s, seq: seq})
 	case market.SessionSourceEnd:
-		if n := len(sources); n > 0 && sources[n-1].session.Input == s.Input {
+		if n := len(sources); n > 0 && sources[n-1].session.Input == s.Input && sources[n-1].session.Source == s.Source {
 			sources[n-1].ended = true
+			return sources
 		}
+		return append(sources, begun{session: s, seq: seq, ended: true}) // retention took its beginning
 	}
 	return sources
 }

@@ -95,6 +95,15 @@ func TestReplayOfACompleteRecordingDoesNothing(t *testing.T) {
 	}
 }
 
+func TestReplayIsKnownByItsEndWhenRetentionTookItsBeginning(t *testing.T) {
+	opts := ReplayOptions{Format: "binance-usdm", Path: writeFile(t, "a.txt", []byte(smallUSDM))}
+	whole := replayFile(t, opts)
+	dir := cutCopy(t, whole.records[3:], len(whole.records)-3)
+	if _, err := replayInto(t, dir, opts); !errors.Is(err, ErrAlreadyReplayed) {
+		t.Errorf("got %v, want %v", err, ErrAlreadyReplayed)
+	}
+}
+
 func TestReplayRefusesAQueueThatDiffers(t *testing.T) {
 	opts := ReplayOptions{Format: "binance-usdm", Path: writeFile(t, "a.txt", []byte(smallUSDM))}
 	whole := replayFile(t, opts)

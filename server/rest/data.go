@@ -69,25 +69,7 @@ func (s *Server) records(p *reply, r *http.Request) error { return s.stream(p, r
 
 // stream answers a range of one schema; empty means the one in the path.
 func (s *Server) stream(p *reply, r *http.Request, schema string) error {
-	params, values, err := s.contract.check(r)
-	if err != nil {
-		return err
-	}
-	if schema == "" {
-		schema = params["schema"]
-	}
-	asked, err := request.FromValues(schema, params["symbol"], values)
-	if err != nil {
-		return err
-	}
-	f, err := negotiate(r, values)
-	if err != nil {
-		return err
-	}
-	if err := asked.Resolve(r.Context(), s.Archive); err != nil {
-		return err
-	}
-	q, err := asked.Range()
+	q, f, err := s.parseRange(r, schema)
 	if err != nil {
 		return err
 	}
@@ -100,15 +82,38 @@ func (s *Server) stream(p *reply, r *http.Request, schema string) error {
 	if err := rows.Err(); err != nil {
 		return err
 	}
-	p.content(f, asked.Symbol, string(q.Clock))
-	p.header.Set("Chronicle-Schema", schema)
-	if p.head {
+	p.content(f, q.Symbols[0], string(q.Clock))
+	p.header.Set("Chronicle-Schema", q.Schema)
+	switch {
+	case p.head:
 		return nil
+	case f.name == "json":
+		return writeRows(p, &q, first)
 	}
-	if f.name != "json" {
-		return format.Write(p, first, f.name)
+	return format.Write(p, first, f.name)
+}
+
+// parseRange reads a request for a range, and the format that it wants.
+func (s *Server) parseRange(r *http.Request, schema string) (q query.RangeRequest, f mediaFormat, err error) {
+	params, values, err := s.contract.check(r)
+	if err != nil {
+		return q, f, err
 	}
-	return writeRows(p, &q, first)
+	if schema == "" {
+		schema = params["schema"]
+	}
+	asked, err := request.FromValues(schema, params["symbol"], values)
+	if err != nil {
+		return q, f, err
+	}
+	if f, err = negotiate(r, values); err != nil {
+		return q, f, err
+	}
+	if err := asked.Resolve(r.Context(), s.Archive); err != nil {
+		return q, f, err
+	}
+	q, err = asked.Range()
+	return q, f, err
 }
 
 // content sets the headers that every answer with data has.

@@ -72,12 +72,6 @@ func New(q Queue, c *Counters, opts Options) *Emitter {
 // Err gives the first error of the queue, or nil.
 func (e *Emitter) Err() error { return e.err }
 
-// Venue gives the venue that the emitter writes for.
-func (e *Emitter) Venue() string { return e.opts.Venue }
-
-// Source gives the source format that the emitter writes for.
-func (e *Emitter) Source() string { return e.opts.Source }
-
 // LastRecv gives ts_recv of the last record, market.UndefTimestamp before the first.
 func (e *Emitter) LastRecv() int64 { return e.last }
 

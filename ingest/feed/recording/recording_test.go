@@ -92,3 +92,15 @@ func TestExpectSeesOnlyWhatIsSent(t *testing.T) {
 		t.Error("recordings are not told apart")
 	}
 }
+
+func FuzzLine(f *testing.F) {
+	f.Add([]byte(`{"t":"recv","conn":"w","ts":1618678133.000000001,"data":"[1,\"x\\/y\"]"}`))
+	f.Add([]byte(`{"t":"http","conn":"h","ts":1e3,"url":"https://x/y","data":"\u00e9"}`))
+	f.Fuzz(func(t *testing.T, line []byte) {
+		s, stats := decode(string(line))
+		if stats.Packets != 1 || len(s.lines)+int(stats.Skipped) > 1 {
+			t.Fatalf("told %v, counts %+v", s.lines, stats)
+		}
+		(&Decoder{}).Expect(line, s)
+	})
+}

@@ -24,7 +24,6 @@ type Packets struct {
 type Packet struct {
 	Data []byte // from the link layer on; valid until the next call
 	Time int64  // capture time in ns since the Unix epoch; 0 when the capture has none
-	Cut  bool   // the capture holds less of the packet than was on the wire
 
 	link layers.LinkType
 }
@@ -82,7 +81,7 @@ func (p *Packets) Next() (Packet, error) {
 		}
 		return Packet{}, err
 	}
-	return Packet{Data: data, Time: captureTime(ci.Timestamp), Cut: ci.CaptureLength < ci.Length, link: p.link(ci)}, nil
+	return Packet{Data: data, Time: captureTime(ci.Timestamp), link: p.link(ci)}, nil
 }
 
 // captureTime gives ns since the epoch, or 0 for a time that int64 cannot hold
