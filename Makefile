@@ -4,8 +4,8 @@ SHELL       := /bin/bash
 BIN         := bin/chronicle
 TOOLS       := $(CURDIR)/.tools
 VENV        := .venv
-STATICCHECK := $(TOOLS)/staticcheck-$(STATICCHECK_VERSION)
 STATICCHECK_VERSION := v0.8.2
+STATICCHECK := $(TOOLS)/staticcheck-$(STATICCHECK_VERSION)
 GOTESTFLAGS ?=
 GO          ?= go
 
@@ -18,10 +18,10 @@ build: ## build bin/chronicle
 	@command -v $(GO) >/dev/null || { echo "Go is not installed: get it from your system's packages (1.26 or newer)"; exit 1; }
 	$(GO) build -o $(BIN) ./cmd/chronicle
 
-run: build ## build, then run everything in one process on embedded defaults (Ctrl-C ends it)
+run: build $(VENV)/.installed ## build, then run everything in one process on embedded defaults (Ctrl-C ends it)
 	@exec $(BIN) run
 
-test: lint race truth clients ## everything that must pass
+test: lint race clients truth ## everything that must pass
 
 race: ## unit tests with the race detector
 	$(GO) test -race $(GOTESTFLAGS) ./...

@@ -3,7 +3,9 @@ package query
 import (
 	"context"
 	"math/rand/v2"
+	"os"
 	"testing"
+	"time"
 
 	"chronicle/market"
 )
@@ -105,4 +107,56 @@ func scanStream(b *testing.B, r *root, schema string) *stream {
 		s.records = s.records[:0]
 	}
 	return s
+}
+
+// BenchmarkSmallRange: a short range out of a long segment.
+func BenchmarkSmallRange(b *testing.B) {
+	r := newRoot(b, tempDir(b))
+	s := scanStream(b, r, SchemaTrades)
+	s.roll()
+	defer s.close()
+	a := r.open()
+	defer a.Close()
+	for b.Loop() {
+		const start = 1_700_000_000_000_000_000 + 100_000*1_000_000
+		st, err := a.Range(context.Background(), RangeRequest{Schema: SchemaTrades, Symbols: []string{"sim:btc_usdt"}, Start: start, End: start + 1_000_000_000})
+		check(b, err)
+		for st.Next() {
+		}
+		if st.Stats().Rows != 1000 || st.Err() != nil {
+			b.Fatalf("%+v, %v", st.Stats(), st.Err())
+		}
+		st.Release()
+	}
+}
+
+// BenchmarkPlan: what it costs to find the segments of a stream that has 200 hot
+// and 200 warm ones.
+func BenchmarkPlan(b *testing.B) {
+	r := newRoot(b, tempDir(b))
+	s := r.stream(bookID("sim", "btc_usdt"), l2Def)
+	for i := range int64(401) {
+		s.event(market.KindBook, i+1, i+1)
+		if i < 400 {
+			s.roll()
+		}
+	}
+	defer s.close()
+	m := r.mover()
+	for _, f := range s.sealed()[:200] {
+		m.move(f, stepDone)
+	}
+	m.close()
+	a := r.open()
+	defer a.Close()
+	past := time.Now().Add(-time.Minute)
+	check(b, os.Chtimes(s.dir(), past, past)) // as if nothing had been sealed for a while
+	for b.Loop() {
+		p, err := a.plan(context.Background(), s.id)
+		check(b, err)
+		if len(p.segs) != 401 {
+			b.Fatal(len(p.segs))
+		}
+		p.close()
+	}
 }

@@ -21,6 +21,7 @@ import (
 )
 
 func replayCommand() *cobra.Command {
+	var abandon bool
 	cmd := &cobra.Command{
 		Use:   "replay --source FORMAT FILE...",
 		Short: "Bring recorded files into the archive",
@@ -48,10 +49,12 @@ Formats:
 					return badUsage("%s is a directory: name the files in it", path)
 				}
 			}
-			return replay(cmd.Context(), cfg, args, cmd.OutOrStdout(), cmd.ErrOrStderr())
+			r := replayer{cfg: cfg, log: cfg.logger(), abandon: abandon, stderr: cmd.ErrOrStderr()}
+			return r.run(cmd.Context(), args, cmd.OutOrStdout())
 		},
 	}
 	cmd.Flags().String("source", "", "format of the files (required)")
+	cmd.Flags().BoolVar(&abandon, "abandon", false, "begin although an earlier replay of another file was interrupted, and leave that one unfinished")
 	cmd.Flags().String("date", "", "day of an ITCH recording, YYYY-MM-DD (default: from the file's name or packets)")
 	addETLFlags(cmd.Flags(), time.Hour)
 	return cmd
@@ -112,79 +115,90 @@ func (s *replaySummary) add(f feed.Stats) {
 	}
 }
 
-func replay(ctx context.Context, cfg *Config, paths []string, stdout, stderr io.Writer) (err error) {
-	log := cfg.logger()
+// replayer brings files through feed and ETL.
+type replayer struct {
+	cfg     *Config
+	log     *slog.Logger
+	abandon bool
+	stderr  io.Writer
+
+	raw *queue.Writer
+	etl *etl.ETL
+	sum replaySummary
+}
+
+// run replays the files, seals everything and prints the summary.
+func (r *replayer) run(ctx context.Context, paths []string, stdout io.Writer) (err error) {
 	start := time.Now()
-	w, err := openRaw(cfg, replayRaw)
-	if err != nil {
+	if r.raw, err = openRaw(r.cfg, replayRaw); err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, w.Close()) }()
-	e, err := etl.Open(ctx, cfg.etlConfig(log))
-	if err != nil {
+	defer func() { err = errors.Join(err, r.raw.Close()) }()
+	if r.etl, err = etl.Open(ctx, r.cfg.etlConfig(r.log)); err != nil {
 		return err
 	}
-	sum := &replaySummary{}
-	err = replayFiles(ctx, cfg, w, e, paths, sum, stderr, log)
+	err = r.files(ctx, paths)
 	if err == nil {
-		err = w.Roll() // seals the raw queue too
+		err = r.raw.Roll() // the ETL has sealed the clean streams at the recording's end
 	}
-	if err = errors.Join(err, e.Close()); err != nil {
+	if err = errors.Join(err, r.etl.Close()); err != nil {
 		return err
 	}
-	sum.Seconds, sum.ETL = time.Since(start).Seconds(), e.Stats()
-	if err := sum.print(cfg.JSON, paths, stdout); err != nil {
+	r.sum.Seconds, r.sum.ETL = time.Since(start).Seconds(), r.etl.Stats()
+	if err := r.sum.print(r.cfg.JSON, paths, stdout); err != nil {
 		return err
 	}
-	if n := sum.ETL.Behind; n > 0 {
+	if n := r.sum.ETL.Behind; n > 0 {
 		return fmt.Errorf("%d records are older than what the archive already holds of their symbols and were left out of the clean streams: replay recordings in order of time, or into a root of their own (--root)", n)
 	}
 	return nil
 }
 
-// replayFiles runs the files through the feed while the ETL follows.
-func replayFiles(ctx context.Context, cfg *Config, w *queue.Writer, e *etl.ETL, paths []string, sum *replaySummary, stderr io.Writer, log *slog.Logger) error {
+// files runs the files through the feed while the ETL follows.
+func (r *replayer) files(ctx context.Context, paths []string) error {
 	running, stop := context.WithCancel(ctx)
 	defer stop()
-	failed := make(chan error, 1)
+	followed := make(chan error, 1)
 	go func() {
-		err := e.Run(running)
+		err := r.etl.Run(running)
 		if err != nil {
 			stop() // the feed need not go on for nobody
 		}
-		failed <- err
+		followed <- err
 	}()
 	var err error
 	for _, path := range paths {
-		if err = replayFile(running, cfg, w, path, sum, stderr, log); err != nil {
+		if err = r.file(running, path); err != nil {
 			break
 		}
 	}
 	stop()
-	if etlErr := <-failed; etlErr != nil {
+	if etlErr := <-followed; etlErr != nil {
 		return etlErr
 	}
 	if err != nil {
 		return err
 	}
-	return e.CatchUp(ctx)
+	return r.etl.CatchUp(ctx)
 }
 
-func replayFile(ctx context.Context, cfg *Config, w *queue.Writer, path string, sum *replaySummary, stderr io.Writer, log *slog.Logger) error {
-	bar := newProgress(cfg, path, stderr)
-	stats, err := feed.Replay(ctx, w, cfg.rawDir(), feed.ReplayOptions{
-		Format: cfg.Feed.Source, Path: path, Date: cfg.Feed.Date, Progress: bar.set, Log: log,
+func (r *replayer) file(ctx context.Context, path string) error {
+	bar := newProgress(r.cfg, path, r.stderr)
+	stats, err := feed.Replay(ctx, r.raw, r.cfg.rawDir(), feed.ReplayOptions{
+		Format: r.cfg.Feed.Source, Path: path, Date: r.cfg.Feed.Date, Abandon: r.abandon, Progress: bar.set, Log: r.log,
 	})
 	bar.done()
-	if errors.Is(err, feed.ErrAlreadyReplayed) {
-		sum.Already++
-		fmt.Fprintf(stderr, "%s is already in the archive: nothing to do\n", path)
+	switch {
+	case errors.Is(err, feed.ErrAlreadyReplayed):
+		r.sum.Already++
+		fmt.Fprintf(r.stderr, "%s is already in the archive: nothing to do\n", path)
 		return nil
-	}
-	if err != nil {
+	case errors.Is(err, feed.ErrInterrupted):
+		return fmt.Errorf("replay %s: %w: replay that file again first, or give --abandon", path, err)
+	case err != nil:
 		return fmt.Errorf("replay %s: %w", path, err)
 	}
-	sum.add(stats)
+	r.sum.add(stats)
 	return nil
 }
 

@@ -50,7 +50,7 @@ func resume(ctx context.Context, w *queue.Writer, rawDir string, opts ReplayOpti
 			opts.Log.Info("replay goes on where it was interrupted", "begun_at_record", s.seq)
 			out.tail, err = queue.OpenTailer(rawDir, s.seq)
 		case last && !s.ended && s.session.Input != "" && !opts.Abandon:
-			return nil, fmt.Errorf("%w: replay %s again to finish it first, or abandon it", ErrInterrupted, s.session.Name)
+			return nil, fmt.Errorf("%w: replay %s again to finish it first, or replay into another root", ErrInterrupted, s.session.Name)
 		}
 	}
 	return out, err

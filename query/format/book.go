@@ -26,6 +26,10 @@ func WriteBook(w io.Writer, b *query.BookAnswer, format string, kind query.Price
 	if err := Check(format); err != nil {
 		return err
 	}
+	kind, err := query.ParsePriceType(string(kind))
+	if err != nil {
+		return err
+	}
 	switch format {
 	case Table:
 		return writeLadder(w, b)

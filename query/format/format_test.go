@@ -232,6 +232,9 @@ func TestUnknownFormat(t *testing.T) {
 	if err := Write(&bytes.Buffer{}, nil, "xml"); !errors.As(err, &e) {
 		t.Errorf("refused with %v", err)
 	}
+	if err := WriteBook(&bytes.Buffer{}, answer(), CSV, "text"); !errors.As(err, &e) || e.Field != "price_type" {
+		t.Errorf("refused with %v", err)
+	}
 }
 
 // TestDecimalText: a decimal is written as the number it is.

@@ -57,10 +57,11 @@ var journeys = map[string]struct {
 // everything and fsck nothing worse than an open move. Then either a new agent is
 // started, or the same one goes on, and all must be well.
 func TestStopAtEveryStep(t *testing.T) {
-	for layout, make := range layouts {
+	for layout, make := range ways {
 		for journey, j := range journeys {
 			for _, restart := range []bool{true, false} {
 				t.Run(fmt.Sprintf("%s/%s/restart=%v", layout, journey, restart), func(t *testing.T) {
+					t.Parallel()
 					first := make(t)
 					j.before(t, first)
 					all := steps(t, first, j.at)
@@ -162,11 +163,12 @@ func (f *faultyStore) Stat(ctx context.Context, key string) (i blob.Info, err er
 // did not. One segment has a problem, the others go on, and a further run of the
 // same agent brings all in order.
 func TestFailingStores(t *testing.T) {
-	for layout, make := range layouts {
+	for layout, make := range ways {
 		for journey, j := range journeys {
 			for _, call := range []string{"put", "movein", "delete", "stat"} {
 				for _, applied := range []bool{false, true} {
 					t.Run(fmt.Sprintf("%s/%s/%s/applied=%v", layout, journey, call, applied), func(t *testing.T) {
+						t.Parallel()
 						s := make(t)
 						j.before(t, s)
 						warm := &faultyStore{Dir: s.warm, call: call, applied: applied, armed: true}
@@ -302,8 +304,7 @@ func TestLostSegment(t *testing.T) {
 
 // TestArchiveCopyDamagedInGrace: the source is kept when the copy has gone bad.
 func TestArchiveCopyDamagedInGrace(t *testing.T) {
-	dir := t.TempDir()
-	s := newSite(t, memory(t), filepath.Join(dir, "archive"), filepath.Join(dir, "cold"))
+	s := hotInMemory(t)
 	s.opts.Grace = time.Hour
 	s.run(t, now, tier.OnceOptions{})
 	path, _ := s.warm.LocalPath(keys(t, s.warm)[0])
@@ -372,7 +373,7 @@ func TestKill(t *testing.T) {
 	if testing.Short() {
 		t.Skip("starts many processes")
 	}
-	s := layouts["hot in memory"](t)
+	s := hotInMemory(t)
 	for _, n := range []int{1, 2, 3, -1, 5, 7, -3, 9, 11, 12, 13, 14, -1, 15, 16, 17, 18, 20, 22, 24, 26, 28, 1000} {
 		cmd := exec.Command(os.Args[0], "-test.run=^TestAgentProcess$")
 		cmd.Env = append(os.Environ(), "CHRONICLE_TEST_ROOT="+s.Dir, "CHRONICLE_TEST_ARCHIVE="+s.warm.String(), "CHRONICLE_TEST_KILL="+strconv.Itoa(n))
@@ -392,8 +393,7 @@ func TestKill(t *testing.T) {
 // TestBesideWriterAndReaders: a queue is written, archived and read at once. Each
 // reader sees every sequence once, from 1 to the end, at every look.
 func TestBesideWriterAndReaders(t *testing.T) {
-	dir := t.TempDir()
-	s := newSite(t, memory(t), filepath.Join(dir, "archive"), filepath.Join(dir, "cold"))
+	s := hotInMemory(t)
 	a := s.open(t, nil)
 	var wg sync.WaitGroup
 	written := make(chan struct{})

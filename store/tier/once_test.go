@@ -29,7 +29,7 @@ func TestWarmThenCold(t *testing.T) {
 				t.Errorf("to warm: %+v", r)
 			}
 			for _, m := range r.Moved {
-				if wantCopy := strings.HasPrefix(s.Dir, "/dev/shm"); m.Copied != wantCopy {
+				if wantCopy := device(t, s.Dir) != device(t, s.warm.String()); m.Copied != wantCopy {
 					t.Errorf("%v copied: %v, want %v", m.Segment.Ref(), m.Copied, wantCopy)
 				}
 			}
@@ -98,8 +98,7 @@ func TestAges(t *testing.T) {
 }
 
 func TestGrace(t *testing.T) {
-	dir := t.TempDir()
-	s := newSite(t, memory(t), filepath.Join(dir, "archive"), filepath.Join(dir, "cold"))
+	s := hotInMemory(t)
 	s.opts.Grace = time.Hour
 	if r := s.run(t, now, tier.OnceOptions{}); len(r.Moved) != 5 || r.Deleted != 0 || s.sealedHot(t) != 5 {
 		t.Errorf("copied: %+v", r)
@@ -269,8 +268,7 @@ func TestForeignSegments(t *testing.T) {
 // TestAfterRebuild: a log rebuilt while sources waited for their deletion knows
 // nothing of that; the agent finds them.
 func TestAfterRebuild(t *testing.T) {
-	dir := t.TempDir()
-	s := newSite(t, memory(t), filepath.Join(dir, "archive"), filepath.Join(dir, "cold"))
+	s := hotInMemory(t)
 	s.opts.Grace = time.Hour
 	s.run(t, now, tier.OnceOptions{})
 	if _, err := manifest.Rebuild(t.Context(), s.Manifest, "main", s.tiers(), manifest.RebuildOptions{}); err != nil {

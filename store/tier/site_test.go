@@ -56,10 +56,15 @@ func (s *site) add(t testing.TB, stream manifesttest.Stream) {
 	}
 }
 
-// local makes a site on one file system.
+// local makes a site on one file system, in memory if there is one: fsync is free
+// there.
 func local(t testing.TB) *site {
 	t.Helper()
-	dir := t.TempDir()
+	dir, err := os.MkdirTemp("/dev/shm", "chronicle-test-")
+	if err != nil {
+		dir = t.TempDir()
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
 	return newSite(t, dir, filepath.Join(dir, "archive"), filepath.Join(dir, "cold"))
 }
 
@@ -71,32 +76,44 @@ func memory(t testing.TB) string {
 		t.Skip("no second file system at /dev/shm:", err)
 	}
 	t.Cleanup(func() { _ = os.RemoveAll(dir) })
-	var a, b unix.Stat_t
-	if err := errors.Join(unix.Stat(dir, &a), unix.Stat(t.TempDir(), &b)); err != nil {
-		t.Fatal(err)
-	}
-	if a.Dev == b.Dev {
+	if device(t, dir) == device(t, t.TempDir()) {
 		t.Skipf("%s and the temporary folder are one file system", dir)
 	}
 	return dir
 }
 
+func device(t testing.TB, path string) uint64 {
+	t.Helper()
+	var st unix.Stat_t
+	if err := unix.Stat(path, &st); err != nil {
+		t.Fatal(err)
+	}
+	return st.Dev
+}
+
 // layouts are the ways in which hot, warm and cold can lie on file systems.
 var layouts = map[string]func(t testing.TB) *site{
 	"one file system": local,
-	"hot in memory": func(t testing.TB) *site {
-		dir := t.TempDir()
-		return newSite(t, memory(t), filepath.Join(dir, "archive"), filepath.Join(dir, "cold"))
-	},
+	"hot in memory":   hotInMemory,
 	"cold elsewhere": func(t testing.TB) *site {
 		dir := t.TempDir()
 		return newSite(t, dir, filepath.Join(dir, "archive"), filepath.Join(memory(t), "cold"))
 	},
-	"all apart": func(t testing.TB) *site {
-		m := memory(t)
-		return newSite(t, m, filepath.Join(t.TempDir(), "archive"), filepath.Join(m, "cold"))
-	},
+	"all apart": allApart,
 }
+
+func hotInMemory(t testing.TB) *site {
+	dir := t.TempDir()
+	return newSite(t, memory(t), filepath.Join(dir, "archive"), filepath.Join(dir, "cold"))
+}
+
+func allApart(t testing.TB) *site {
+	m := memory(t)
+	return newSite(t, m, filepath.Join(t.TempDir(), "archive"), filepath.Join(m, "cold"))
+}
+
+// ways are the two ways in which segments are transferred.
+var ways = map[string]func(t testing.TB) *site{"renamed": local, "copied": allApart}
 
 func (s *site) open(t testing.TB, fault func(string) error) *tier.Agent {
 	t.Helper()

@@ -112,3 +112,9 @@ def moment(trades):
     times = trades["ts_recv"].cast("int64").to_pylist()
     assert len(times) > 1, "the symbol has too few trades to test with"
     return times[len(times) // 2]
+
+
+@pytest.fixture(scope="session")
+def span(trades, moment):
+    """Start and end of a range that is over: what more comes in is not in it."""
+    return {"start": trades["ts_recv"].cast("int64").to_pylist()[0], "end": moment + 1}

@@ -81,9 +81,9 @@ def test_trades_in_polars(trades):
     assert df["symbol"].cast(pl.Utf8).to_list() == trades["symbol"].to_pylist()
 
 
-def test_trades_are_what_rest_says(flight, rest, name):
-    table = flight.table(schema="trades", symbol=name, limit=2000)
-    answer = rest.get(f"/v1/trades/{name}", limit=2000)
+def test_trades_are_what_rest_says(flight, rest, name, span):
+    table = flight.table(schema="trades", symbol=name, limit=2000, **span)
+    answer = rest.get(f"/v1/trades/{name}", limit=2000, **span)
     assert answer.status == 200
     body = answer.json()
     assert body["symbol"] == name and body["schema"] == "trades" and body["clock"] == "recv"
@@ -106,11 +106,11 @@ def test_a_day_is_what_rest_streams(flight, rest, symbol, name, moment):
     assert plain(streamed).equals(plain(table))
 
 
-def test_parquet_keeps_nanoseconds(rest, flight, name):
-    answer = rest.get(f"/v1/trades/{name}", format="parquet", limit=1000)
+def test_parquet_keeps_nanoseconds(rest, flight, name, span):
+    answer = rest.get(f"/v1/trades/{name}", format="parquet", limit=1000, **span)
     assert answer.headers["Content-Type"] == "application/vnd.apache.parquet"
     stored = pq.read_table(io.BytesIO(answer.body))
-    table = flight.table(schema="trades", symbol=name, limit=1000)
+    table = flight.table(schema="trades", symbol=name, limit=1000, **span)
     for column in ("ts_recv", "ts_event"):
         assert stored.schema.field(column).type.unit == "ns"
         assert ints(stored[column]) == ints(table[column])
@@ -118,9 +118,9 @@ def test_parquet_keeps_nanoseconds(rest, flight, name):
     assert stored["symbol"].to_pylist() == table["symbol"].to_pylist()
 
 
-def test_csv_and_ndjson_have_the_same_rows(rest, name):
-    csv = pd.read_csv(io.BytesIO(rest.get(f"/v1/trades/{name}", format="csv", limit=500).body))
-    lines = rest.get(f"/v1/trades/{name}", format="ndjson", limit=500).body.splitlines()
+def test_csv_and_ndjson_have_the_same_rows(rest, name, span):
+    csv = pd.read_csv(io.BytesIO(rest.get(f"/v1/trades/{name}", format="csv", limit=500, **span).body))
+    lines = rest.get(f"/v1/trades/{name}", format="ndjson", limit=500, **span).body.splitlines()
     rows = [json.loads(line) for line in lines]
     assert len(csv) == len(rows) > 0
     assert csv["trade_id"].tolist() == [r["trade_id"] for r in rows]
@@ -160,8 +160,8 @@ def test_the_clock_is_told(flight, name, clock):
     assert table.schema.metadata[b"chronicle.clock"].decode() == clock
 
 
-def test_exact_prices(flight, name):
-    ask = dict(schema="trades", symbol=name, limit=1000)
+def test_exact_prices(flight, name, span):
+    ask = dict(schema="trades", symbol=name, limit=1000, **span)
     exact = flight.table(**ask, price_type="decimal")["price"].to_pylist()
     near = flight.table(**ask)["price"].to_pylist()
     fixed = flight.table(**ask, price_type="fixed")

@@ -188,7 +188,7 @@ func TestPayload(t *testing.T) {
 	}
 }
 
-func capture(t *testing.T, packets ...[]byte) []byte {
+func capture(t testing.TB, packets ...[]byte) []byte {
 	t.Helper()
 	var out bytes.Buffer
 	w := pcapgo.NewWriterNanos(&out)
@@ -204,7 +204,7 @@ func capture(t *testing.T, packets ...[]byte) []byte {
 	return out.Bytes()
 }
 
-func captureNG(t *testing.T, packets ...[]byte) []byte {
+func captureNG(t testing.TB, packets ...[]byte) []byte {
 	t.Helper()
 	var out bytes.Buffer
 	w, err := pcapgo.NewNgWriter(&out, layers.LinkTypeEthernet)
@@ -242,7 +242,7 @@ func readPackets(b []byte) (n int, last int64, err error) {
 
 func TestPacketsOfBothCaptureFormats(t *testing.T) {
 	one := datagram(nil)
-	for name, make := range map[string]func(*testing.T, ...[]byte) []byte{"pcap": capture, "pcapng": captureNG} {
+	for name, make := range map[string]func(testing.TB, ...[]byte) []byte{"pcap": capture, "pcapng": captureNG} {
 		b := make(t, one, one, one)
 		if !IsCapture(bufio.NewReader(bytes.NewReader(b))) {
 			t.Errorf("%s is not recognised", name)
@@ -274,10 +274,9 @@ func TestCaptureTime(t *testing.T) {
 }
 
 func FuzzPackets(f *testing.F) {
-	t := &testing.T{}
-	f.Add(capture(t, datagram(nil)))
-	f.Add(captureNG(t, datagram(nil)))
-	big := capture(t, datagram(nil))
+	f.Add(capture(f, datagram(nil)))
+	f.Add(captureNG(f, datagram(nil)))
+	big := capture(f, datagram(nil))
 	binary.LittleEndian.PutUint32(big[32:], 1<<31)
 	f.Add(big)
 	f.Fuzz(func(t *testing.T, b []byte) {

@@ -82,7 +82,7 @@ func Write(tb testing.TB, clean string, s Stream) []string {
 	}
 	meta, err := json.Marshal(market.StreamMeta{Venue: s.Venue, Symbol: s.Symbol, Stream: s.Stream, Definition: def})
 	check(tb, err)
-	w, err := queue.OpenWriter(s.Dir(clean), queue.Options{Meta: meta})
+	w, err := queue.OpenWriter(s.Dir(clean), queue.Options{Meta: meta, NoSync: true})
 	check(tb, err)
 	g := &generator{Stream: s, w: w, book: book.New(market.L2), rng: rand.New(rand.NewPCG(1, uint64(s.Start)))}
 	for i := range s.Segments {
@@ -210,7 +210,7 @@ func (g *generator) gap() error {
 // WriteRaw writes a raw queue of sealed segments and one live one.
 func WriteRaw(tb testing.TB, dir string, segments int) {
 	tb.Helper()
-	w, err := queue.OpenWriter(dir, queue.Options{})
+	w, err := queue.OpenWriter(dir, queue.Options{NoSync: true})
 	check(tb, err)
 	for i := range segments {
 		for j := range 5 {
