@@ -27,6 +27,7 @@ const (
 	InvalidArgument   Kind = "invalid-argument"
 	Unauthenticated   Kind = "unauthenticated"
 	NotFound          Kind = "not-found"
+	Incomplete        Kind = "incomplete" // records are missing, and the client asked not to be answered then
 	NoSuchPath        Kind = "no-such-path"
 	MethodNotAllowed  Kind = "method-not-allowed"
 	NotAcceptable     Kind = "not-acceptable"
@@ -58,6 +59,7 @@ var table = map[Kind]row{
 	MethodNotAllowed:  {"The method is not allowed", 405, 12},
 	NotAcceptable:     {"No such format", 406, 3},
 	URITooLong:        {"The URL is too long", 414, 3},
+	Incomplete:        {"Records are missing", 409, 15},
 	ResourceExhausted: {"Beyond a limit of this server", 429, 8},
 	Canceled:          {"The client went away", 499, 1},
 	Timeout:           {"No answer in time", 504, 4},
@@ -137,6 +139,9 @@ func fromQuery(q *query.Error, err error) *Problem {
 	kind, ok := kinds[q.Code]
 	if !ok {
 		kind = Internal
+	}
+	if kind == DataLoss && q.Field == "on_gap" {
+		kind = Incomplete // nothing is damaged: on_gap=error asked for this
 	}
 	detail := q.Detail
 	if q.Err != nil && kind != Internal {

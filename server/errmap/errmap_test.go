@@ -23,6 +23,7 @@ func TestFrom(t *testing.T) {
 		{"bad field", &query.Error{Code: query.InvalidArgument, Detail: "too many"}, InvalidArgument, 400, 3, "too many"},
 		{"unknown symbol", &query.Error{Code: query.NotFound, Detail: "no such symbol"}, NotFound, 404, 5, "no such symbol"},
 		{"damage", &query.Error{Code: query.DataLoss, Detail: "segment 7", Err: cause}, DataLoss, 500, 15, "segment 7: crc differs"},
+		{"on_gap=error", &query.Error{Code: query.DataLoss, Field: "on_gap", Detail: "a gap"}, Incomplete, 409, 15, "a gap"},
 		{"tier away", &query.Error{Code: query.Unavailable, Detail: "cold tier"}, Unavailable, 503, 14, "cold tier"},
 		{"too much", &query.Error{Code: query.ResourceExhausted, Detail: "too many symbols"}, ResourceExhausted, 429, 8, "too many symbols"},
 		{"internal hides its cause", &query.Error{Code: query.Internal, Detail: "query failed", Err: cause}, Internal, 500, 13, "query failed"},

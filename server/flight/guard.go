@@ -42,13 +42,12 @@ func (g *guard) stream(srv any, s grpc.ServerStream, info *grpc.StreamServerInfo
 func (g *guard) call(ctx context.Context, method string, run func() error) error {
 	begin := g.now()
 	err := g.safely(run)
-	st := toStatus(ctx, err)
+	st, fault := toStatus(ctx, err)
 	took := g.now().Sub(begin)
 	method = path.Base(method)
 	g.metrics.count(method, st.Code(), took)
 	level := slog.LevelInfo
-	switch st.Code() {
-	case codes.Internal, codes.DataLoss, codes.Unavailable, codes.Unknown:
+	if fault {
 		level = slog.LevelError
 	}
 	attrs := []slog.Attr{slog.String("method", method), slog.String("code", st.Code().String()), slog.Duration("took", took)}
@@ -82,20 +81,21 @@ func cause(err error) error {
 	return err
 }
 
-// toStatus gives the gRPC status of an error by the one table of errors.
-func toStatus(ctx context.Context, err error) *status.Status {
+// toStatus gives the gRPC status of an error by the one table of errors, and
+// whether the server is to blame.
+func toStatus(ctx context.Context, err error) (st *status.Status, fault bool) {
 	if err == nil {
-		return status.New(codes.OK, "")
+		return status.New(codes.OK, ""), false
 	}
 	if gone := ctx.Err(); gone != nil {
 		err = gone // whatever broke, it broke because the client went away
 	}
 	var own interface{ GRPCStatus() *status.Status }
 	if errors.As(err, &own) {
-		return own.GRPCStatus() // from gRPC itself
+		return own.GRPCStatus(), false // from gRPC itself
 	}
 	p := errmap.From(err)
-	return status.New(codes.Code(p.GRPC()), p.Error())
+	return status.New(codes.Code(p.GRPC()), p.Error()), p.ServerFault()
 }
 
 // metrics are what /metrics shows of the Flight server.

@@ -227,3 +227,20 @@ func TestResolve(t *testing.T) {
 		t.Errorf("blames %q", field)
 	}
 }
+
+// FuzzParseCommand makes sure that a command is taken or refused, never more.
+func FuzzParseCommand(f *testing.F) {
+	f.Add([]byte(`{"schema":"trades","symbol":"a:b","start":1,"end":"2026-01-03T00:00:00Z","limit":5}`))
+	f.Add([]byte(`{"schema":"book","symbol":"a:b","at":-9223372036854775808,"depth":0}`))
+	f.Add([]byte(`{"schema":"book","at":null}`))
+	f.Fuzz(func(t *testing.T, command []byte) {
+		r, err := ParseCommand(command)
+		if err == nil {
+			err = r.Resolve(t.Context(), resolver{})
+		}
+		var q *query.Error
+		if err != nil && !errors.As(err, &q) {
+			t.Errorf("%q: %v is no query.Error", command, err)
+		}
+	})
+}

@@ -86,6 +86,8 @@ func (s *Server) bound(next http.Handler) http.Handler {
 		if r.ContentLength != 0 {
 			_ = control.SetReadDeadline(s.Now().Add(time.Second)) // the body is not waited for
 			w.Header().Set("Connection", "close")
+		}
+		if r.ContentLength != 0 && (r.Method == http.MethodGet || r.Method == http.MethodHead) {
 			s.problem(w, r, errmap.Invalid("body", "a body", "no body", "the request takes no body"))
 			return
 		}

@@ -74,29 +74,31 @@ func (c *checker) checkCopy(p *piece, file queue.SegmentFile) {
 
 // checkStream checks a stream's segments one after the other.
 func (c *checker) checkStream(ctx context.Context, id manifest.StreamID) error {
-	next := uint64(1)
+	next := uint64(1) // 0: not known, because the segment before cannot be read
 	books := &replayer{id: id, report: c.report}
 	for i, p := range c.pieces(id) {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
+		if !c.checkOrder(p, i == 0, next) {
+			books.lose()
+		}
 		info, err := c.checkSegment(ctx, p, books)
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
-		if p.row != nil {
-			c.report.Checked.Segments++
-			info.FirstSeq, info.LastSeq = p.row.FirstSeq, p.row.LastSeq
-		} else if err != nil {
-			books.lose()
-			next = 0 // where the broken one ended is not known
-			continue
-		}
 		if err != nil {
 			books.lose()
 		}
-		c.checkOrder(p, i == 0, next, info)
-		next = max(next, info.LastSeq+1)
+		switch {
+		case p.row != nil:
+			c.report.Checked.Segments++
+			next = max(next, p.row.LastSeq+1)
+		case err == nil:
+			next = max(next, info.LastSeq+1)
+		default:
+			next = 0
+		}
 	}
 	if len(c.hot[id]) == 0 && next > 0 {
 		c.checkNumbering(id, next-1)
@@ -104,19 +106,21 @@ func (c *checker) checkStream(ctx context.Context, id manifest.StreamID) error {
 	return nil
 }
 
-// checkOrder checks that a segment begins where the one before it ends; next is 0
-// when that is not known.
-func (c *checker) checkOrder(p *piece, first bool, next uint64, info queue.SegmentInfo) {
+// checkOrder checks that a segment begins where the one before it ends.
+func (c *checker) checkOrder(p *piece, first bool, next uint64) bool {
+	begin := p.ref.FirstSeq
 	switch {
-	case next == 0 || info.FirstSeq == next:
-	case info.FirstSeq < next:
-		c.report.add(Error, Overlap, p.where(), "find out which is right, and move the other away", "begins with sequence %d, but %d was there before", info.FirstSeq, next-1)
-	case c.removed(p.ref.StreamID(), next, info.FirstSeq-1):
+	case next == 0 || begin == next:
+		return true
+	case begin < next:
+		c.report.add(Error, Overlap, p.where(), "find out which is right, and move the other away", "begins with sequence %d, but %d was there before", begin, next-1)
+	case c.removed(p.ref.StreamID(), next, begin-1):
 	case first:
-		c.report.add(Error, StreamStart, p.where(), "restore the segments before it", "the stream's first segment begins with sequence %d", info.FirstSeq)
+		c.report.add(Error, StreamStart, p.where(), "restore the segments before it", "the stream's first segment begins with sequence %d", begin)
 	default:
-		c.report.add(Error, SequenceGap, p.where(), "restore the segments in between", "sequences %d to %d of %v are missing", next, info.FirstSeq-1, p.ref.StreamID())
+		c.report.add(Error, SequenceGap, p.where(), "restore the segments in between", "sequences %d to %d of %v are missing", next, begin-1, p.ref.StreamID())
 	}
+	return false
 }
 
 // removed tells whether a range of sequences was deleted on record.

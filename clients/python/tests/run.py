@@ -56,10 +56,10 @@ def main(chronicle: str) -> int:
             subprocess.run([chronicle, "replay", "--root", root, "--source", "binance-usdm", str(RECORDING)], check=True)
             subprocess.run([chronicle, "tier", "--once", "--root", root], check=True)
             env["CHRONICLE_SYMBOL"] = "binance-usdm:btc_usdt"
-            command = [chronicle, "serve", "--root", root, *addresses]
+            command = [chronicle, "serve", "--root", root, "--log-level", "warn", *addresses]
         else:
             print(f"{RECORDING} is not here: testing against the simulated market")
-            command = [chronicle, "run", "--root", root, *addresses]
+            command = [chronicle, "run", "--root", root, "--log-level", "warn", *addresses]
         server = subprocess.Popen(command, stdout=subprocess.DEVNULL)
         try:
             wait_until(lambda: get(f"http://127.0.0.1:{rest}/healthz"), server, "answer to /healthz")

@@ -163,7 +163,9 @@ func (g *generator) bookRecord(first bool) error {
 	kind := market.KindBook
 	if first {
 		kind = market.KindSnapshot
-		ev.Attr = market.AttrSynthetic
+		if g.n > 0 { // the first one is the venue's own: it joins
+			ev.Attr = market.AttrSynthetic
+		}
 		ev.AsOfEvent, ev.AsOfRecv = market.UndefTimestamp, market.UndefTimestamp
 		ev.Entries = g.book.AppendSnapshot(nil)
 		if g.spoil {

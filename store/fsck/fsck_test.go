@@ -1,0 +1,421 @@
+package fsck_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"flag"
+	"os"
+	"path/filepath"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"chronicle/market"
+	"chronicle/store/blob"
+	"chronicle/store/fsck"
+	"chronicle/store/manifest"
+	"chronicle/store/manifest/manifesttest"
+	"chronicle/store/queue"
+	"chronicle/store/tier"
+)
+
+var update = flag.Bool("update", false, "write the golden files anew")
+
+var now = time.Unix(0, manifesttest.Epoch).Add(24 * time.Hour)
+
+// site is an archive: a book of which three segments are in warm, two sealed ones
+// and a live one hot; trades in warm alone; a raw queue.
+type site struct {
+	manifesttest.Root
+	warm, cold *blob.Dir
+}
+
+func newSite(t testing.TB) *site {
+	t.Helper()
+	dir, err := os.MkdirTemp("/dev/shm", "chronicle-test-")
+	if err != nil {
+		dir = t.TempDir()
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	s := &site{Root: manifesttest.NewRoot(t, dir)}
+	s.warm, s.cold = blob.NewDir(s.Archive, "warm"), blob.NewDir(filepath.Join(dir, "cold"), "cold")
+	manifesttest.Write(t, s.Clean, book(manifesttest.Epoch, 3))
+	manifesttest.Write(t, s.Clean, manifesttest.Stream{Venue: "sim", Symbol: "a_usd", Stream: market.StreamTrade, Segments: 2})
+	s.move(t)
+	later := book(now.UnixNano(), 2)
+	later.Live = true
+	manifesttest.Write(t, s.Clean, later)
+	manifesttest.WriteRaw(t, s.Raw, 3)
+	return s
+}
+
+func book(start int64, segments int) manifesttest.Stream {
+	return manifesttest.Stream{Venue: "sim", Symbol: "a_usd", Stream: market.StreamBook, Segments: segments, GapIn: 2, Start: start}
+}
+
+// move runs the tier agent.
+func (s *site) move(t testing.TB) {
+	t.Helper()
+	a, err := tier.Open(context.Background(), tier.Options{Clean: s.Clean, Manifest: s.Manifest, Tiers: []tier.Policy{
+		{Tier: blob.Tier{Name: "warm", Store: s.warm}}, {Tier: blob.Tier{Name: "cold", Store: s.cold}},
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := a.Once(context.Background(), now, tier.OnceOptions{})
+	if err := errors.Join(err, a.Close()); err != nil || len(r.Problems) > 0 {
+		t.Fatal(r, err)
+	}
+}
+
+func (s *site) check(t testing.TB, change func(*fsck.Options)) *fsck.Report {
+	t.Helper()
+	opts := fsck.Options{Root: s.Dir, Tiers: []blob.Tier{{Name: "warm", Store: s.warm}, {Name: "cold", Store: s.cold}}, Deep: true}
+	if change != nil {
+		change(&opts)
+	}
+	r, err := fsck.Check(context.Background(), opts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+const (
+	warmBook  = "sim/a_usd/book/2024-08-08/00000000000000000009.q"
+	warmTrade = "sim/a_usd/trade/2024-08-08/00000000000000000009.q"
+	hotBook   = "sim/a_usd/book.q/00000000000000000025.q"
+	liveBook  = "sim/a_usd/book.q/00000000000000000041.q"
+)
+
+func (s *site) inWarm(key string) string { return filepath.Join(s.Archive, key) }
+func (s *site) inHot(key string) string  { return filepath.Join(s.Clean, key) }
+
+func TestCleanArchive(t *testing.T) {
+	s := newSite(t)
+	var last fsck.Progress
+	r := s.check(t, func(o *fsck.Options) { o.Progress = func(p fsck.Progress) { last = p } })
+	if !r.Clean() || !r.OK() {
+		t.Errorf("findings:\n%v", r)
+	}
+	want := fsck.Counts{Commits: 2, Streams: 2, Segments: 5, HotSegments: 3, RawSegments: 3, Records: 8*8 + 15, Snapshots: 4, Bytes: r.Checked.Bytes}
+	if r.Checked != want || r.Checked.Bytes < 8*4096 {
+		t.Errorf("checked %+v, want %+v", r.Checked, want)
+	}
+	if last.Done != 11 || last.Total != 11 || last.What != s.Raw {
+		t.Errorf("progress ends with %+v", last)
+	}
+	r = s.check(t, func(o *fsck.Options) { o.Deep, o.Quick = false, true })
+	if !r.Clean() || r.Checked.Snapshots != 0 {
+		t.Errorf("quick: %v", r)
+	}
+}
+
+// TestNothingIsWritten compares the whole tree before and after.
+func TestNothingIsWritten(t *testing.T) {
+	s := newSite(t)
+	before := tree(t, s.Dir)
+	s.check(t, nil)
+	if after := tree(t, s.Dir); !reflect.DeepEqual(after, before) {
+		t.Errorf("before\n%v\nafter\n%v", before, after)
+	}
+}
+
+func tree(t *testing.T, dir string) map[string]string {
+	t.Helper()
+	all := map[string]string{}
+	err := filepath.WalkDir(dir, func(path string, d os.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		st, err := d.Info()
+		all[path] = st.ModTime().String()
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return all
+}
+
+func TestEmptyRoot(t *testing.T) {
+	s := &site{Root: manifesttest.NewRoot(t, t.TempDir())}
+	s.warm, s.cold = blob.NewDir(s.Archive, "warm"), blob.NewDir(filepath.Join(s.Dir, "cold"), "cold")
+	if r := s.check(t, nil); !r.Clean() {
+		t.Errorf("findings:\n%v", r)
+	}
+}
+
+func must(t *testing.T, errs ...error) {
+	t.Helper()
+	if err := errors.Join(errs...); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// flip changes a bit of a file.
+func flip(t *testing.T, path string, at int) {
+	t.Helper()
+	b, err := os.ReadFile(path)
+	must(t, err)
+	if at < 0 {
+		at += len(b)
+	}
+	b[at] ^= 1
+	must(t, os.Remove(path), os.WriteFile(path, b, 0o644))
+}
+
+func copyFile(t *testing.T, from, to string) {
+	t.Helper()
+	b, err := os.ReadFile(from)
+	must(t, err, os.MkdirAll(filepath.Dir(to), 0o755), os.WriteFile(to, b, 0o644))
+}
+
+// edit rewrites the log's rows as another hand would, with valid sums.
+func edit(t *testing.T, s *site, change func(*manifest.Segment)) {
+	t.Helper()
+	path := filepath.Join(s.Manifest, "main", "000000000002.json")
+	b, err := os.ReadFile(path)
+	must(t, err)
+	c, err := manifest.DecodeCommit(b)
+	must(t, err)
+	for i := range c.Ops {
+		if c.Ops[i].Segment != nil && c.Ops[i].Segment.Ref() == (manifest.Ref{Venue: "sim", Symbol: "a_usd", Stream: "book", FirstSeq: 9}) {
+			change(c.Ops[i].Segment)
+		}
+	}
+	b, err = c.Encode()
+	must(t, err, os.Remove(path), os.WriteFile(path, b, 0o644))
+}
+
+// TestFindings damages an archive in every way that there is a code for, and
+// wants just that to be found.
+func TestFindings(t *testing.T) {
+	for name, c := range map[string]struct {
+		damage func(t *testing.T, s *site)
+		codes  []fsck.Code // all findings, in order
+		where  string      // part of the first one's place
+	}{
+		"commit damaged": {func(t *testing.T, s *site) { flip(t, filepath.Join(s.Manifest, "main/000000000002.json"), 300) },
+			[]fsck.Code{fsck.ManifestCorrupt, fsck.MoveOpen, fsck.MoveOpen, fsck.MoveOpen, fsck.MoveOpen, fsck.MoveOpen}, "manifest"},
+		"commit missing": {func(t *testing.T, s *site) { must(t, os.Remove(filepath.Join(s.Manifest, "main/000000000001.json"))) },
+			[]fsck.Code{fsck.ManifestCorrupt, fsck.StreamStart, fsck.Orphan, fsck.Orphan, fsck.Orphan, fsck.Orphan, fsck.Orphan}, "manifest"},
+		"temporary commit": {func(t *testing.T, s *site) {
+			must(t, os.WriteFile(filepath.Join(s.Manifest, "main/.x.json.tmp-1"), nil, 0o644))
+		}, []fsck.Code{fsck.ManifestTemp}, ".x.json.tmp-1"},
+		"tier away": {func(t *testing.T, s *site) { must(t, os.Rename(s.Archive, s.Archive+".away")) },
+			[]fsck.Code{fsck.TierMissing}, "warm"},
+		"segment missing": {func(t *testing.T, s *site) { must(t, os.Remove(s.inWarm(warmBook))) },
+			[]fsck.Code{fsck.SegmentMissing}, "warm:" + warmBook},
+		"segment too long": {func(t *testing.T, s *site) {
+			f, err := os.OpenFile(s.inWarm(warmTrade), os.O_APPEND|os.O_WRONLY, 0)
+			must(t, err)
+			_, err = f.Write([]byte("more"))
+			must(t, err, f.Close())
+		}, []fsck.Code{fsck.SegmentSize, fsck.SegmentCorrupt}, "warm:" + warmTrade},
+		"segment cut":    {func(t *testing.T, s *site) { must(t, os.Truncate(s.inWarm(warmTrade), 5000)) }, []fsck.Code{fsck.SegmentSize, fsck.SegmentCorrupt}, "warm:" + warmTrade},
+		"record damaged": {func(t *testing.T, s *site) { flip(t, s.inWarm(warmBook), 4096+70) }, []fsck.Code{fsck.SegmentCorrupt}, "warm:" + warmBook},
+		"header damaged": {func(t *testing.T, s *site) { flip(t, s.inWarm(warmBook), 40) }, []fsck.Code{fsck.SegmentCorrupt}, "warm:" + warmBook},
+		"footer damaged": {func(t *testing.T, s *site) { flip(t, s.inWarm(warmBook), -100) }, []fsck.Code{fsck.SegmentCorrupt}, "warm:" + warmBook},
+		"row says other counts": {func(t *testing.T, s *site) {
+			edit(t, s, func(r *manifest.Segment) { r.Keys = 3; r.FirstTime++; r.Definition.TickSize = "0.01" })
+		}, []fsck.Code{fsck.SegmentDiffers, fsck.SegmentDiffers, fsck.SegmentDiffers}, "warm:" + warmBook},
+		"row says other key": {func(t *testing.T, s *site) {
+			other := "sim/a_usd/book/2024-08-09/00000000000000000009.q"
+			copyFile(t, s.inWarm(warmBook), s.inWarm(other))
+			must(t, os.Remove(s.inWarm(warmBook)))
+			intentsToo(t, s, other)
+		}, []fsck.Code{fsck.SegmentMisplaced}, "2024-08-09"},
+		"orphan": {func(t *testing.T, s *site) { copyFile(t, s.inWarm(warmBook), s.inWarm("sim/b_usd/x.q")) },
+			[]fsck.Code{fsck.Orphan}, "warm:sim/b_usd/x.q"},
+		"temporary copy": {func(t *testing.T, s *site) {
+			must(t, os.WriteFile(s.inWarm("sim/a_usd/book/.1.q.tmp-5"), nil, 0o644))
+		}, []fsck.Code{fsck.TempFile}, ".1.q.tmp-5"},
+		"same segment hot too": {func(t *testing.T, s *site) {
+			copyFile(t, s.inWarm(warmTrade), s.inHot("sim/a_usd/trade.q/00000000000000000009.q"))
+		}, []fsck.Code{fsck.Duplicate}, "trade.q"},
+		"other segment hot": {func(t *testing.T, s *site) { otherHot(t, s, 8) }, []fsck.Code{fsck.Overlap}, "trade.q"},
+		"overlapping hot":   {func(t *testing.T, s *site) { otherHot(t, s, 5) }, []fsck.Code{fsck.Overlap, fsck.Overlap, fsck.Overlap}, "trade.q"},
+		"hot segment gone":  {func(t *testing.T, s *site) { must(t, os.Remove(s.inHot(hotBook))) }, []fsck.Code{fsck.SequenceGap}, "book.q/00000000000000000033.q"},
+		"hot segment damaged": {func(t *testing.T, s *site) { flip(t, s.inHot(hotBook), 4096+70) },
+			[]fsck.Code{fsck.QueueCorrupt}, hotBook},
+		"stream cut off": {func(t *testing.T, s *site) {
+			must(t, os.RemoveAll(s.Manifest), os.RemoveAll(s.Archive))
+		}, []fsck.Code{fsck.StreamStart}, hotBook},
+		"queue misplaced": {func(t *testing.T, s *site) {
+			must(t, os.RemoveAll(s.inHot("sim/a_usd/trade.q")), os.RemoveAll(s.inHot("sim/b_usd")),
+				os.MkdirAll(s.inHot("sim/b_usd"), 0o755), os.Rename(s.inHot("sim/a_usd/book.q"), s.inHot("sim/b_usd/book.q")))
+		}, []fsck.Code{fsck.StreamStart, fsck.SegmentMisplaced, fsck.SegmentMisplaced, fsck.SegmentMisplaced}, "sim/b_usd/book.q"},
+		"numbering lost": {func(t *testing.T, s *site) { must(t, os.Remove(s.inHot("sim/a_usd/trade.q/index.meta"))) },
+			[]fsck.Code{fsck.Numbering}, "trade.q"},
+		"raw damaged": {func(t *testing.T, s *site) { flip(t, filepath.Join(s.Raw, "00000000000000000006.q"), 4096+45) },
+			[]fsck.Code{fsck.QueueCorrupt}, "raw_main.q"},
+		"raw hole": {func(t *testing.T, s *site) { must(t, os.Remove(filepath.Join(s.Raw, "00000000000000000006.q"))) },
+			[]fsck.Code{fsck.SequenceGap}, "raw_main.q"},
+		"raw start deleted": {func(t *testing.T, s *site) { must(t, os.Remove(filepath.Join(s.Raw, "00000000000000000001.q"))) }, nil, ""},
+		"wrong snapshot": {func(t *testing.T, s *site) {
+			bad := book(now.UnixNano(), 2)
+			bad.Venue, bad.Spoil = "okx", true
+			manifesttest.Write(t, s.Clean, bad)
+		}, []fsck.Code{fsck.SnapshotDiffers}, "okx"},
+		"no snapshot first": {func(t *testing.T, s *site) { custom(t, s, "book", market.KindBook, queue.FlagKey, emptyEvent()) },
+			[]fsck.Code{fsck.FirstRecord}, "custom"},
+		"no key first": {func(t *testing.T, s *site) {
+			custom(t, s, "quote", market.KindQuote, 0, make([]byte, market.QuoteSize))
+		},
+			[]fsck.Code{fsck.FirstRecord}, "custom"},
+		"bad body": {func(t *testing.T, s *site) { custom(t, s, "trade", market.KindTrade, queue.FlagKey, []byte("short")) },
+			[]fsck.Code{fsck.RecordInvalid}, "custom"},
+		"unknown kind": {func(t *testing.T, s *site) { custom(t, s, "trade", 77, queue.FlagKey, nil) },
+			[]fsck.Code{fsck.RecordInvalid}, "custom"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newSite(t)
+			c.damage(t, s)
+			r := s.check(t, nil)
+			var codes []fsck.Code
+			for _, f := range r.Findings {
+				codes = append(codes, f.Code)
+				if f.Detail == "" || f.Fix == "" || f.Where == "" {
+					t.Errorf("incomplete finding %+v", f)
+				}
+			}
+			if !slices.Equal(codes, c.codes) {
+				t.Fatalf("found %v, want %v:\n%v", codes, c.codes, r)
+			}
+			if len(codes) > 0 && !strings.Contains(r.Findings[0].Where, c.where) {
+				t.Errorf("the first is at %q, want %q", r.Findings[0].Where, c.where)
+			}
+		})
+	}
+}
+
+// intentsToo makes both commits of the log name another key for a segment.
+func intentsToo(t *testing.T, s *site, key string) {
+	t.Helper()
+	must(t, os.RemoveAll(s.Manifest))
+	w, err := manifest.OpenWriter(t.Context(), s.Manifest, "main", manifest.WriterOptions{})
+	must(t, err)
+	for info, err := range s.warm.List(t.Context(), "") {
+		must(t, err)
+		for _, row := range manifesttest.Rows(t, "warm", []string{s.inWarm(info.Key)}) {
+			if info.Key == key {
+				row.Key = key
+			}
+			_, err := w.Commit(manifest.Op{Op: manifest.OpAdd, Segment: &row})
+			must(t, err)
+		}
+	}
+	_, err = w.Commit(manifest.Op{Op: manifest.OpGap, Gap: &manifest.Gap{Venue: "sim", Symbol: "a_usd"}})
+	must(t, err, w.Close())
+}
+
+// otherHot puts segments of the trades into the queue that were not made by the
+// same hand: the numbering began anew.
+func otherHot(t *testing.T, s *site, records int) {
+	t.Helper()
+	must(t, os.RemoveAll(s.inHot("sim/a_usd/trade.q")))
+	manifesttest.Write(t, s.Clean, manifesttest.Stream{Venue: "sim", Symbol: "a_usd", Stream: "trade", Segments: 2, Records: records, Start: now.UnixNano()})
+	if records == 8 {
+		must(t, os.Remove(s.inHot("sim/a_usd/trade.q/00000000000000000001.q")))
+	} else {
+		must(t, os.Remove(s.inHot("sim/a_usd/trade.q/index.meta")))
+	}
+}
+
+func emptyEvent() []byte {
+	ev := market.BookEvent{}
+	b := make([]byte, ev.Size(market.KindBook))
+	ev.Put(b, market.KindBook)
+	return b
+}
+
+// custom writes a queue with one record.
+func custom(t *testing.T, s *site, stream string, kind market.Kind, flags uint16, body []byte) {
+	t.Helper()
+	def := market.Definition{Venue: "sim", Symbol: "custom", BookType: market.L2}
+	meta, err := json.Marshal(market.StreamMeta{Venue: "sim", Symbol: "custom", Stream: stream, Definition: def})
+	must(t, err)
+	w, err := queue.OpenWriter(s.inHot("sim/custom/"+stream+".q"), queue.Options{Meta: meta, NoSync: true})
+	must(t, err)
+	_, err = w.Append(queue.Record{Time: manifesttest.Epoch, EventTime: queue.NoTime, Kind: uint16(kind), Flags: flags, Body: body})
+	must(t, err, w.Roll(), w.Close())
+}
+
+// TestQuickTrustsTheFooter: it finds what is missing, not what is damaged inside.
+func TestQuickTrustsTheFooter(t *testing.T) {
+	s := newSite(t)
+	flip(t, s.inWarm(warmBook), 4096+1200)
+	if r := s.check(t, func(o *fsck.Options) { o.Deep, o.Quick = false, true }); !r.OK() {
+		t.Errorf("quick: %v", r)
+	}
+	if r := s.check(t, func(o *fsck.Options) { o.Deep = false }); r.OK() {
+		t.Errorf("default: %v", r)
+	}
+}
+
+// TestDeletedOnRecord: a hole is none if the log explains it.
+func TestDeletedOnRecord(t *testing.T) {
+	s := newSite(t)
+	w, err := manifest.OpenWriter(t.Context(), s.Manifest, "main", manifest.WriterOptions{})
+	must(t, err)
+	for _, seq := range []uint64{1, 9} {
+		ref := manifest.Ref{Venue: "sim", Symbol: "a_usd", Stream: "book", FirstSeq: seq}
+		row, ok := w.State().Segment(ref)
+		if !ok {
+			t.Fatalf("%v is not there", ref)
+		}
+		at := row.Location()
+		_, err := w.Commit(manifest.Op{Op: manifest.OpDelete, Of: &ref, At: &at})
+		must(t, err, s.warm.Delete(t.Context(), at.Key))
+	}
+	must(t, w.Close())
+	if r := s.check(t, nil); !r.Clean() {
+		t.Errorf("findings:\n%v", r)
+	}
+}
+
+// TestReport compares what people and machines see with golden files.
+func TestReport(t *testing.T) {
+	s := newSite(t)
+	must(t, os.Remove(s.inWarm(warmBook)))
+	must(t, os.WriteFile(s.inWarm("sim/a_usd/book/.1.q.tmp-5"), nil, 0o644))
+	r := s.check(t, nil)
+	if r.OK() || r.Clean() || r.Errors() != 1 {
+		t.Errorf("%d errors", r.Errors())
+	}
+	machine, err := json.MarshalIndent(r, "", "  ")
+	must(t, err)
+	for name, got := range map[string]string{"report.txt": r.String(), "report.json": string(machine) + "\n"} {
+		got = strings.ReplaceAll(got, s.Dir, "/root-of-the-archive")
+		golden := filepath.Join("testdata", name)
+		if *update {
+			must(t, os.MkdirAll("testdata", 0o755), os.WriteFile(golden, []byte(got), 0o644))
+		}
+		want, err := os.ReadFile(golden)
+		must(t, err)
+		if got != string(want) {
+			t.Errorf("%s is now\n%s", name, got)
+		}
+	}
+}
+
+func TestOptionsAreChecked(t *testing.T) {
+	for _, o := range []fsck.Options{{}, {Root: "x", Quick: true, Deep: true}} {
+		if _, err := fsck.Check(t.Context(), o); err == nil {
+			t.Errorf("accepted %+v", o)
+		}
+	}
+}
+
+func TestCancelled(t *testing.T) {
+	s := newSite(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := fsck.Check(ctx, fsck.Options{Root: s.Dir, Tiers: []blob.Tier{{Name: "warm", Store: s.warm}}}); !errors.Is(err, context.Canceled) {
+		t.Errorf("error is %v", err)
+	}
+}
