@@ -16,7 +16,7 @@ help: ## list the targets
 
 build: ## build bin/chronicle
 	@command -v $(GO) >/dev/null || { echo "Go is not installed: get it from your system's packages (1.26 or newer)"; exit 1; }
-	$(GO) build -o $(BIN) ./cmd/chronicle
+	$(GO) build -buildvcs=auto -o $(BIN) ./cmd/chronicle
 
 run: build $(VENV)/.installed ## build, then run everything in one process on embedded defaults (Ctrl-C ends it)
 	@exec $(BIN) run

@@ -82,6 +82,9 @@ func (s Side) Opposite() Side {
 // Valid tells whether s is one of the three sides.
 func (s Side) Valid() bool { return s == Bid || s == Ask || s == NoSide }
 
+// MarshalText gives the side's letter.
+func (s Side) MarshalText() ([]byte, error) { return []byte{byte(s)}, nil }
+
 // Action is what an entry does. Trade and Fill do not change a book: an
 // execution is a Trade, a Fill and the Cancel that reduces the resting order.
 type Action byte
@@ -106,6 +109,9 @@ func (a Action) Valid() bool {
 	}
 	return false
 }
+
+// MarshalText gives the action's letter.
+func (a Action) MarshalText() ([]byte, error) { return []byte{byte(a)}, nil }
 
 // Flags qualify an event or a trade.
 type Flags uint8

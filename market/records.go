@@ -26,13 +26,13 @@ func (d *Definition) SymbolID() SymbolID { return SymbolID{Venue: d.Venue, Symbo
 // Entry is one change inside an event. In an L2 event OrderID is 0 and Count is
 // the number of orders at the level (0 when the venue does not say).
 type Entry struct {
-	OrderID uint64
-	Price   int64 // fixed point; UndefPrice when not known
-	Size    int64 // fixed point; UndefSize when not known
-	Count   uint32
-	Side    Side
-	Action  Action
-	Flags   EntryFlags
+	OrderID uint64     `json:"order_id"`
+	Price   int64      `json:"price"` // fixed point; UndefPrice when not known
+	Size    int64      `json:"size"`  // fixed point; UndefSize when not known
+	Count   uint32     `json:"count"`
+	Side    Side       `json:"side"`
+	Action  Action     `json:"action"`
+	Flags   EntryFlags `json:"flags"`
 }
 
 // EntryFlags qualify one entry.
@@ -54,54 +54,54 @@ const (
 // Adds that, together, are the whole book: L2 levels best first, bids then asks;
 // L3 orders in priority order per level. A reader replaces its book by them.
 type BookEvent struct {
-	RawSeq   uint64 // sequence of the raw record it comes from; 0 in the raw queue itself
-	Seq      uint64 // venue sequence of the event's last change; 0 when the venue has none
-	PrevSeq  uint64 // venue sequence this event follows (chained instruments); 0 when unknown
-	Flags    Flags
-	Attr     Attr
-	Checksum uint32
+	RawSeq   uint64 `json:"raw_seq"`  // sequence of the raw record it comes from; 0 in the raw queue itself
+	Seq      uint64 `json:"seq"`      // venue sequence of the event's last change; 0 when the venue has none
+	PrevSeq  uint64 `json:"prev_seq"` // venue sequence this event follows (chained instruments); 0 when unknown
+	Flags    Flags  `json:"flags"`
+	Attr     Attr   `json:"attr"`
+	Checksum uint32 `json:"checksum"`
 
 	// AsOfEvent and AsOfRecv are the times of the last event that a snapshot
 	// contains; unused (zero) in KindBook. UndefTimestamp when there was none.
-	AsOfEvent int64
-	AsOfRecv  int64
+	AsOfEvent int64 `json:"as_of_event"`
+	AsOfRecv  int64 `json:"as_of_recv"`
 
-	Entries []Entry
+	Entries []Entry `json:"entries"`
 }
 
 // Trade is the body of KindTrade.
 type Trade struct {
-	RawSeq  uint64
-	Seq     uint64 // venue sequence; 0 when the venue has none
-	TradeID uint64 // the venue's id of the trade; 0 when it has none
-	OrderID uint64 // the resting order, where the venue tells it
-	Price   int64
-	Size    int64
-	Side    Side // the aggressor's
-	Flags   Flags
-	Entry   EntryFlags
-	Cond    byte // the venue's own condition code; 0 when it has none
+	RawSeq  uint64     `json:"raw_seq"`
+	Seq     uint64     `json:"seq"`      // venue sequence; 0 when the venue has none
+	TradeID uint64     `json:"trade_id"` // the venue's id of the trade; 0 when it has none
+	OrderID uint64     `json:"order_id"` // the resting order, where the venue tells it
+	Price   int64      `json:"price"`
+	Size    int64      `json:"size"`
+	Side    Side       `json:"side"` // the aggressor's
+	Flags   Flags      `json:"flags"`
+	Entry   EntryFlags `json:"entry"`
+	Cond    byte       `json:"cond"` // the venue's own condition code; 0 when it has none
 }
 
 // Quote is the body of KindQuote.
 type Quote struct {
-	RawSeq   uint64
-	Seq      uint64
-	BidPrice int64
-	BidSize  int64
-	AskPrice int64
-	AskSize  int64
-	Flags    Flags
+	RawSeq   uint64 `json:"raw_seq"`
+	Seq      uint64 `json:"seq"`
+	BidPrice int64  `json:"bid_price"`
+	BidSize  int64  `json:"bid_size"`
+	AskPrice int64  `json:"ask_price"`
+	AskSize  int64  `json:"ask_size"`
+	Flags    Flags  `json:"flags"`
 }
 
 // Status is the body of KindStatus: a venue message that changes no book and is
 // no trade, kept verbatim.
 type Status struct {
-	RawSeq  uint64
-	Seq     uint64
-	Code    uint16 // the venue's message type
-	Flags   Flags
-	Payload []byte // the venue's own bytes
+	RawSeq  uint64 `json:"raw_seq"`
+	Seq     uint64 `json:"seq"`
+	Code    uint16 `json:"code"` // the venue's message type
+	Flags   Flags  `json:"flags"`
+	Payload []byte `json:"payload"` // the venue's own bytes
 }
 
 // GapCause tells why records are missing.

@@ -66,12 +66,9 @@ type SegmentProof struct {
 	Sealed   bool   `json:"sealed"`
 }
 
-func (s *segment) proof() SegmentProof {
-	p := SegmentProof{Hash: s.hash, FirstSeq: s.first, LastSeq: s.last, Sealed: s.sealed}
-	if len(s.places) > 0 {
-		p.Tier, p.Key = s.places[0].tier, s.places[0].key
-	}
-	return p
+// proof names the segment as read from a place.
+func (s *segment) proof(from place) SegmentProof {
+	return SegmentProof{Hash: s.hash, Tier: from.tier, Key: from.key, FirstSeq: s.first, LastSeq: s.last, Sealed: s.sealed}
 }
 
 // own gives the time of the last event on the answer's clock.

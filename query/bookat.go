@@ -45,6 +45,7 @@ type bookQuery struct {
 	req  *BookRequest
 	id   streamID
 	plan *plan
+	from place // of the segment that the replay ended in
 }
 
 // run plans once and answers, or fails with errMoved.
@@ -143,6 +144,7 @@ func (q *bookQuery) replay(ctx context.Context, at int, r *replayer) (found, end
 		return false, false, err
 	}
 	defer q.a.release(s, h)
+	q.from = h.place
 	if ok, err := q.begun(at, s, h); !ok {
 		return false, false, err
 	}
@@ -226,7 +228,7 @@ func (q *bookQuery) answer(r *replayer, at int) (*BookAnswer, error) {
 		TsEvent: r.tsEvent, TsRecv: r.tsRecv, Sequence: r.sequence, RawSequence: r.rawSequence,
 		Bids: []book.Level{}, Asks: []book.Level{}, Condition: condition(r.degraded),
 		Proof: Proof{
-			Snapshot: r.snapshot, Segments: []SegmentProof{s.proof()}, LastSeq: r.last, LastRawSeq: r.rawSequence,
+			Snapshot: r.snapshot, Segments: []SegmentProof{s.proof(q.from)}, LastSeq: r.last, LastRawSeq: r.rawSequence,
 			Deltas: r.deltas, Digest: fmt.Sprintf("%016x", r.book.Digest()),
 		},
 	}

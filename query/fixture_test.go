@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"chronicle/book"
@@ -36,6 +37,7 @@ type record struct {
 	body        market.BookEvent // book, snapshot
 	trade       market.Trade
 	gap         market.Gap
+	raw         []byte // other kinds
 }
 
 func (r *record) synthetic() bool {
@@ -127,6 +129,9 @@ func (s *stream) encode(r *record) []byte {
 		return b
 	case market.KindGap:
 		return market.EncodeJSON(&r.gap)
+	case market.KindBook, market.KindSnapshot:
+	default:
+		return r.raw
 	}
 	b := make([]byte, r.body.Size(r.kind))
 	r.body.Put(b, r.kind)
@@ -262,9 +267,27 @@ func (m *mover) move(f queue.SegmentFile, last int) {
 		m.commit(manifest.Op{Op: manifest.OpAdd, Segment: &row, From: &from})
 	}
 	if last >= stepDone {
-		check(m.t, os.Remove(f.Path))
-		m.commit(manifest.Op{Op: manifest.OpDelete, Of: &ref, At: &from})
+		m.finish(f)
 	}
+}
+
+// finish deletes the hot copy of a segment that was moved up to stepAdded.
+func (m *mover) finish(f queue.SegmentFile) {
+	m.t.Helper()
+	check(m.t, os.Remove(f.Path))
+	for ref, left := range leftovers(m.w.State()) {
+		if strings.HasSuffix(filepath.ToSlash(f.Path), left.Key) {
+			m.commit(manifest.Op{Op: manifest.OpDelete, Of: &ref, At: &left})
+		}
+	}
+}
+
+func leftovers(s *manifest.State) map[manifest.Ref]manifest.Location {
+	all := map[manifest.Ref]manifest.Location{}
+	for _, l := range s.Leftovers() {
+		all[l.Of] = l.At
+	}
+	return all
 }
 
 func (m *mover) copy(from, key string) {

@@ -15,6 +15,7 @@ import (
 type handle struct {
 	segment *queue.Segment
 	meta    market.StreamMeta
+	place   place
 	object  io.Closer // what the segment reads from, when that is not its own
 	cursors sync.Pool // of *queue.Cursor, for the buffers in them
 	orders  orders
@@ -24,8 +25,8 @@ type handle struct {
 }
 
 // newHandle takes over the segment and checks that it is of the stream wanted.
-func newHandle(id streamID, s *queue.Segment, object io.Closer) (*handle, error) {
-	h := &handle{segment: s, object: object, refs: 1}
+func newHandle(id streamID, s *queue.Segment, at place, object io.Closer) (*handle, error) {
+	h := &handle{segment: s, place: at, object: object, refs: 1}
 	if err := h.check(id); err != nil {
 		return nil, errors.Join(err, h.close())
 	}

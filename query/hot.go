@@ -57,7 +57,7 @@ func (p *plan) listHot() ([]*segment, error) {
 // openHot opens and describes a segment that was not sealed when it was listed.
 func (p *plan) openHot(path string) (*segment, error) {
 	s := &segment{places: []place{p.a.hotPlace(path)}}
-	h, err := openLive(p.id, path)
+	h, err := openLive(p.id, s.places[0])
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, err
 	}

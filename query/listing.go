@@ -222,12 +222,9 @@ func (a *Archive) chosen(ctx context.Context, f SegmentFilter) ([]market.SymbolI
 }
 
 func (s *segment) info(id streamID) SegmentInfo {
-	i := SegmentInfo{
+	return SegmentInfo{
 		Symbol: id.SymbolID.String(), Stream: id.Stream, FirstSeq: s.first, LastSeq: s.last,
 		FirstTime: s.recv.min, LastTime: s.recv.max, Records: s.records, Bytes: s.bytes, Sealed: s.sealed, Hash: s.hash,
+		Tier: s.places[0].tier, Location: s.places[0].key,
 	}
-	if len(s.places) > 0 {
-		i.Tier, i.Location = s.places[0].tier, s.places[0].key
-	}
-	return i
 }

@@ -72,7 +72,7 @@ func (a *Archive) openPlace(ctx context.Context, id streamID, p place) (*handle,
 		if err != nil {
 			return nil, errors.Join(err, object.Close())
 		}
-		return newHandle(id, s, object)
+		return newHandle(id, s, p, object)
 	})
 }
 
@@ -84,16 +84,16 @@ func (a *Archive) openFile(id streamID, p place) (*handle, error) {
 		return nil, err
 	}
 	key := fmt.Sprintf("%s %d %d", p.path, st.Size(), st.ModTime().UnixNano())
-	return a.handles.get(key, func() (*handle, error) { return openLive(id, p.path) })
+	return a.handles.get(key, func() (*handle, error) { return openLive(id, p) })
 }
 
 // openLive opens a segment file that may still be written.
-func openLive(id streamID, path string) (*handle, error) {
-	s, err := queue.OpenSegment(path)
+func openLive(id streamID, p place) (*handle, error) {
+	s, err := queue.OpenSegment(p.path)
 	if err != nil {
 		return nil, err
 	}
-	return newHandle(id, s, nil)
+	return newHandle(id, s, p, nil)
 }
 
 func isMissing(err error) bool {

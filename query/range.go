@@ -211,7 +211,7 @@ func planProof(readers []*reader) RangeProof {
 				continue
 			}
 			if sp.Count++; sp.Count <= maxProofSegments {
-				sp.Segments = append(sp.Segments, s.proof())
+				sp.Segments = append(sp.Segments, s.proof(s.places[0]))
 			}
 		}
 		p.Symbols = append(p.Symbols, sp)

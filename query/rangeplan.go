@@ -45,20 +45,27 @@ func (w *window) needs(s *segment, carry int64) bool {
 	return most != noTime && most >= w.start && least < w.end
 }
 
-// choose marks the segments that the window needs.
-func (w *window) choose(segs []*segment) []bool {
-	need := make([]bool, len(segs))
+// choice is what a window takes from the segments of a plan.
+type choice struct {
+	need  []bool  // which segments to read
+	carry []int64 // the running maximum of the clock before each of them
+}
+
+// choose finds the segments that the window needs.
+func (w *window) choose(segs []*segment) choice {
+	c := choice{need: make([]bool, len(segs)), carry: make([]int64, len(segs))}
 	carry, last := noTime, -1
 	for i, s := range segs {
-		if need[i] = w.needs(s, carry); need[i] {
+		c.carry[i] = carry
+		if c.need[i] = w.needs(s, carry); c.need[i] {
 			last = i
 		}
 		carry = max(carry, s.span(w.clock).max)
 	}
 	if w.oneMore && last+1 < len(segs) {
-		need[last+1] = true
+		c.need[last+1] = true
 	}
-	return need
+	return c
 }
 
 // checkHoles fails if records are missing between two segments at a time that

@@ -16,23 +16,23 @@ type reader struct {
 	id   streamID
 	want window
 
-	plan  *plan
-	need  []bool // which segments of the plan to read
-	at    int    // the segment being read, or to be opened next
-	walk  walk   // walk.handle is nil between segments
+	plan *plan
+	choice
+	at    int  // the segment being read, or to be opened next
+	walk  walk // walk.handle is nil between segments
 	watch orderWatch
-	last  uint64 // the last record given; 0 none
 
-	def        *market.Definition
-	fresh      bool  // the next record does not follow the last one given
-	runningMax int64 // of the clock, up to the last record given
-	records    int64 // given so far
-	opened     int   // segments
+	def        *market.Definition // of the last record given
+	fresh      bool               // that record does not follow the one given before it
+	last       uint64             // its sequence; 0 none
+	runningMax int64              // of the clock, up to that record
+	records    int64              // given so far
+	opened     int                // segments
 }
 
 // newReader plans a stream. It answers nil, nil when the stream does not exist.
 func (a *Archive) newReader(ctx context.Context, id streamID, want window) (*reader, error) {
-	r := &reader{a: a, id: id, want: want, runningMax: noTime, fresh: true}
+	r := &reader{a: a, id: id, want: want, runningMax: noTime}
 	p, err := a.plan(ctx, id)
 	if err != nil {
 		return nil, err
@@ -45,7 +45,7 @@ func (a *Archive) newReader(ctx context.Context, id streamID, want window) (*rea
 		p.close()
 		return nil, err
 	}
-	r.plan, r.need = p, want.choose(p.segs)
+	r.plan, r.choice = p, want.choose(p.segs)
 	return r, nil
 }
 
@@ -165,7 +165,7 @@ func (r *reader) replan(ctx context.Context) error {
 		return err
 	}
 	r.plan.close()
-	r.plan, r.need, r.at = p, r.want.choose(p.segs), at
+	r.plan, r.choice, r.at = p, r.want.choose(p.segs), at
 	return nil
 }
 
@@ -182,9 +182,8 @@ func (r *reader) open(ctx context.Context) error {
 	r.walk = walk{id: r.id, seg: s, handle: h, cursor: c}
 	r.watch.begin(&r.want, h)
 	r.def = &h.meta.Definition
-	carry := r.plan.carry(r.want.clock, r.at)
-	r.runningMax = max(r.runningMax, carry)
-	if err := r.seek(s, c, carry); err != nil {
+	r.runningMax = max(r.runningMax, r.carry[r.at])
+	if err := r.seek(s, c, r.carry[r.at]); err != nil {
 		r.leave()
 		return readError(r.id, s, s.first, err)
 	}

@@ -40,8 +40,8 @@ type segment struct {
 	sealed      bool
 	marked      bool // has gap markers; a live one may have them all the same
 	exp         exponents
-	hash        string // "sha256:..."; empty while not sealed
-	places      []place
+	hash        string  // "sha256:..."; empty while not sealed
+	places      []place // at least one
 	live        *handle // not sealed: opened with the plan, owned by it
 }
 
@@ -54,11 +54,7 @@ func (s *segment) span(c Clock) span {
 
 // String names the segment for people.
 func (s *segment) String() string {
-	at := "nowhere"
-	if len(s.places) > 0 {
-		at = s.places[0].String()
-	}
-	return fmt.Sprintf("segment %s (records %d to %d)", at, s.first, s.last)
+	return fmt.Sprintf("segment %s (records %d to %d)", s.places[0], s.first, s.last)
 }
 
 // follows tells whether s begins where prev ends. Of a prev that is still being

@@ -184,7 +184,10 @@ func (s *system) welcome(ctx context.Context, servers *server.Server, out io.Wri
 }
 
 func (s *system) printHints(out io.Writer, servers *server.Server, symbol string, at int64) {
-	self := os.Args[0]
+	self, err := os.Executable()
+	if err != nil {
+		self = os.Args[0]
+	}
 	root, err := filepath.Abs(s.cfg.Root)
 	if err != nil {
 		root = s.cfg.Root
@@ -213,8 +216,12 @@ Three ways to ask for a book, from another terminal:
 
 // python names the interpreter that has pyarrow: the project's own, if it is here.
 func python() string {
-	if _, err := os.Stat(".venv/bin/python"); err == nil {
-		return ".venv/bin/python"
+	own, err := filepath.Abs(".venv/bin/python")
+	if err != nil {
+		return "python3"
 	}
-	return "python3"
+	if _, err := os.Stat(own); err != nil {
+		return "python3"
+	}
+	return own
 }

@@ -62,6 +62,10 @@ type Config struct {
 	// since the last checkpoint. Default 0: synced at checkpoints only.
 	SyncInterval time.Duration
 
+	// NoSync leaves out every fsync of the clean queues: for tests and benchmarks,
+	// where nobody pulls the plug. Default: false.
+	NoSync bool
+
 	Log *slog.Logger // default: discards
 }
 

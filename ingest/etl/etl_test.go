@@ -30,7 +30,7 @@ type rawScript struct {
 
 func newScript(t *testing.T, dir string) *rawScript {
 	t.Helper()
-	w, err := queue.OpenWriter(filepath.Join(dir, "raw.q"), queue.Options{SegmentBytes: 1 << 20})
+	w, err := queue.OpenWriter(filepath.Join(dir, "raw.q"), queue.Options{SegmentBytes: 1 << 20, NoSync: true})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -75,6 +75,7 @@ func config(dir, out string) Config {
 	return Config{
 		RawDir: filepath.Join(dir, "raw.q"), CleanDir: filepath.Join(out, "clean"), StateDir: filepath.Join(out, "etl"),
 		Policy: Policy{RollInterval: time.Minute, SnapshotInterval: 10 * time.Second, ReplayBudget: 50, RollBytes: 20_000},
+		NoSync: true,
 	}
 }
 

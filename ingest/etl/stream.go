@@ -55,7 +55,7 @@ func (s *stream) open() error {
 	dir := StreamDir(s.e.cfg.CleanDir, s.inst.def.Venue, s.inst.def.Symbol, s.name)
 	w, err := queue.OpenWriter(dir, queue.Options{
 		ManualRoll: true, Meta: s.meta(), SyncInterval: s.e.cfg.SyncInterval,
-		SegmentBytes: s.e.policy.RollBytes,
+		SegmentBytes: s.e.policy.RollBytes, NoSync: s.e.cfg.NoSync,
 	})
 	if err != nil {
 		return fmt.Errorf("clean stream: %w", err)

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"flag"
+	"fmt"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -391,6 +392,7 @@ func TestReport(t *testing.T) {
 	must(t, err)
 	for name, got := range map[string]string{"report.txt": r.String(), "report.json": string(machine) + "\n"} {
 		got = strings.ReplaceAll(got, s.Dir, "/root-of-the-archive")
+		got = strings.ReplaceAll(got, fmt.Sprint(r.Checked.Bytes), "12345") // the size of segments is not the matter here
 		golden := filepath.Join("testdata", name)
 		if *update {
 			must(t, os.MkdirAll("testdata", 0o755), os.WriteFile(golden, []byte(got), 0o644))

@@ -45,11 +45,14 @@ func (c *Cursor) read() (Record, int64, error) {
 	if err != nil {
 		return Record{}, 0, fmt.Errorf("segment %s: %w", c.seg.name, err)
 	}
-	if length == 0 {
-		c.ended = mark == endWord
-		return Record{}, 0, io.EOF
+	if length > 0 {
+		return r, length, nil
 	}
-	return r, length, nil
+	c.ended = mark == endWord
+	if f := c.seg.footer; f != nil && c.seq != f.last+1 {
+		return Record{}, 0, fmt.Errorf("segment %s ends at record %d, its footer says %d: %w", c.seg.name, c.seq-1, f.last, ErrCorrupt)
+	}
+	return Record{}, 0, io.EOF
 }
 
 // Ended tells whether the latest io.EOF of Next was the end of the segment,

@@ -21,10 +21,10 @@ func (w *Writer) cut(f *found) error {
 		return err
 	}
 	size := f.seg.size.Load()
-	tail, err := dirtyEnd(file, f.seg.mem[:size], f.end)
-	if err == nil && tail > f.end {
-		w.note(f, tail)
-		if err = w.save(f, tail); err == nil {
+	dirty, err := dirtyEnd(file, f.seg.mem[:size], f.end)
+	if err == nil && dirty > f.end {
+		lost := w.note(f, f.seg.mem[f.end:size], int(dirty-f.end))
+		if err = w.save(f, lost); err == nil {
 			err = clearFrom(file, f.end, size, w.options.reserve)
 		}
 	}
@@ -34,23 +34,26 @@ func (w *Writer) cut(f *found) error {
 	return nil
 }
 
-// note records what is about to be cut.
-func (w *Writer) note(f *found, tail int64) {
+// note records what is about to be cut from tail, of which the first dirty bytes
+// are not all zero. It gives what of it is worth keeping: up to the last such
+// byte, or to the end of the last thing that looks like a record.
+func (w *Writer) note(f *found, tail []byte, dirty int) []byte {
+	n, end := countRecords(tail, dirty, f.last)
 	r := &w.recovery
-	r.Cut, r.CutOffset, r.CutBytes = f.path, f.end, tail-f.end
-	r.LostRecords = countRecords(f.seg.mem[f.end:tail], f.last)
+	r.Cut, r.CutOffset, r.CutBytes, r.LostRecords = f.path, f.end, int64(dirty), n
 	if f.damage != nil {
 		r.CutCause = f.damage.Error()
 	}
+	return tail[:max(dirty, end)]
 }
 
 // save copies what is about to be cut, if there are records in it.
-func (w *Writer) save(f *found, tail int64) error {
+func (w *Writer) save(f *found, lost []byte) error {
 	if w.recovery.LostRecords == 0 {
 		return nil
 	}
 	path := filepath.Join(w.dir, fmt.Sprintf("%s.cut-at-%d", filepath.Base(f.path), f.end))
-	if err := durable.WriteFile(path, f.seg.mem[f.end:tail], 0o644); err != nil {
+	if err := durable.WriteFile(path, lost, 0o644); err != nil {
 		return asFull(err)
 	}
 	w.recovery.SavedTo = path
@@ -85,19 +88,20 @@ func dirtyEnd(file *os.File, mem []byte, off int64) (int64, error) {
 	return end, nil
 }
 
-// countRecords counts what looks like whole records in b, which follows record
-// last: a plausible length, a sequence that could be there, and a checksum that fits.
-func countRecords(b []byte, last uint64) uint64 {
-	n := uint64(0)
-	room := uint64(len(b) / recordHeader)
-	for at := 0; at+recordHeader <= len(b); {
+// countRecords counts what looks like whole records in the first dirty bytes of
+// b, which follow record last: a plausible length, a sequence that could be there,
+// and a checksum that fits. It also gives the end of the last of them.
+func countRecords(b []byte, dirty int, last uint64) (n uint64, end int) {
+	room := uint64(dirty/recordAlign + 1)
+	for at := 0; at+recordHeader <= len(b) && at < dirty; {
 		size := looksLikeRecord(b[at:], last, room)
 		if size > 0 {
 			n++
+			end = min(at+size, len(b))
 		}
 		at += max(size, recordAlign)
 	}
-	return n
+	return n, end
 }
 
 // looksLikeRecord gives the size of the record that b seems to begin with, or 0.
@@ -107,7 +111,7 @@ func looksLikeRecord(b []byte, last, room uint64) int {
 	if length == 0 || length-1 > MaxBody || recordHeader+int(length-1) > len(b) {
 		return 0
 	}
-	if ahead := le.Uint64(b[8:]) - last; ahead == 0 || ahead > room+1 {
+	if ahead := le.Uint64(b[8:]) - last; ahead == 0 || ahead > room {
 		return 0
 	}
 	n := int(length - 1)

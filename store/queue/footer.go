@@ -3,10 +3,12 @@ package queue
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"hash/crc32"
 	"io"
 	"maps"
+	"os"
 	"slices"
 )
 
@@ -77,6 +79,25 @@ func readTrailer(r io.ReaderAt, size int64) (trailer, bool, error) {
 	}
 	t, ok := parseTrailer(b)
 	return t, ok, nil
+}
+
+// shrinkTries bounds how often the trailer of a file that is being cut is looked for.
+const shrinkTries = 10
+
+// fileTrailer reads the trailer of a local file, and gives the file's size. The
+// writer may be sealing it just now: a file that became shorter is asked again.
+func fileTrailer(f *os.File) (size int64, t trailer, sealed bool, err error) {
+	for range shrinkTries {
+		info, statErr := f.Stat()
+		if statErr != nil {
+			return 0, trailer{}, false, statErr
+		}
+		size = info.Size()
+		if t, sealed, err = readTrailer(f, size); !errors.Is(err, io.ErrUnexpectedEOF) {
+			break
+		}
+	}
+	return size, t, sealed, err
 }
 
 // unexpected is err, or io.ErrUnexpectedEOF where a short read gave none.

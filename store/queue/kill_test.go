@@ -46,7 +46,7 @@ func TestKill(t *testing.T) {
 	rng := rand.New(rand.NewPCG(1, 2))
 	seen := uint64(0)
 	for round := range 5 * soak() {
-		acked := killOnce(t, dir, 2000+rng.IntN(20000))
+		acked := killOnce(t, dir, 500+rng.IntN(5000))
 		got := readAll(t, dir, 0)
 		wantSeries(t, got, 0, len(got))
 		if uint64(len(got)) < acked || acked < seen {

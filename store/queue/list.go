@@ -73,11 +73,7 @@ func isSealed(path string) (bool, error) {
 		return false, err
 	}
 	defer f.Close()
-	info, err := f.Stat()
-	if err != nil {
-		return false, err
-	}
-	_, sealed, err := readTrailer(f, info.Size())
+	_, _, sealed, err := fileTrailer(f)
 	return sealed, err
 }
 

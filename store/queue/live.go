@@ -1,6 +1,7 @@
 package queue
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"sync"
@@ -70,7 +71,11 @@ func (l *liveFile) unlinked() (bool, error) {
 	return st.Nlink == 0, nil
 }
 
-func (l *liveFile) close() error {
+// close takes the mappings down and closes the file.
+func (l *liveFile) close() error { return errors.Join(l.unmap(), l.file.Close()) }
+
+// unmap takes the mappings down.
+func (l *liveFile) unmap() error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	var err error
@@ -80,9 +85,6 @@ func (l *liveFile) close() error {
 		}
 	}
 	l.maps = nil
-	if e := l.file.Close(); err == nil {
-		err = e
-	}
 	return err
 }
 

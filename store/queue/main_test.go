@@ -28,7 +28,7 @@ func TestMain(m *testing.M) {
 	}
 	flag.Parse()
 	if f := flag.Lookup("rapid.checks"); f.Value.String() == f.DefValue {
-		f.Value.Set(strconv.Itoa(20 * soak()))
+		f.Value.Set(strconv.Itoa(12 * soak()))
 	}
 	os.Exit(m.Run())
 }

@@ -58,13 +58,15 @@ func OpenSegment(path string) (*Segment, error) {
 }
 
 func openFile(f *os.File, path string) (*Segment, error) {
-	info, err := f.Stat()
+	size, t, sealed, err := fileTrailer(f)
 	if err != nil {
 		return nil, err
 	}
-	s := &Segment{name: path, reader: f, size: info.Size(), closer: f}
-	sealed, err := s.openSealed()
-	if err == nil && !sealed {
+	s := &Segment{name: path, size: size}
+	if sealed {
+		s.reader, s.closer = f, f
+		err = s.openSealed(t)
+	} else {
 		err = s.openLive(f)
 	}
 	if err != nil {
@@ -80,8 +82,12 @@ func openFile(f *os.File, path string) (*Segment, error) {
 // for errors only. The reader is not closed by Close.
 func OpenSegmentAt(r io.ReaderAt, size int64, name string) (*Segment, error) {
 	s := &Segment{name: name, reader: r, size: size}
-	sealed, err := s.openSealed()
-	if err == nil && !sealed {
+	t, sealed, err := readTrailer(r, size)
+	switch {
+	case err != nil:
+	case sealed:
+		err = s.openSealed(t)
+	default:
 		err = fmt.Errorf("no trailer: not a sealed segment, or cut short: %w", ErrCorrupt)
 	}
 	if err != nil {
@@ -90,26 +96,23 @@ func OpenSegmentAt(r io.ReaderAt, size int64, name string) (*Segment, error) {
 	return s, nil
 }
 
-// openSealed reads trailer, footer and header; false means there is no trailer.
-func (s *Segment) openSealed() (bool, error) {
-	t, ok, err := readTrailer(s.reader, s.size)
-	if err != nil || !ok {
-		return false, err
-	}
+// openSealed reads the footer that the trailer points to, and the header.
+func (s *Segment) openSealed(t trailer) error {
+	var err error
 	if s.footer, err = readFooter(s.reader, s.size, t); err != nil {
-		return true, err
+		return err
 	}
 	if s.head, err = readHeader(s.reader); err != nil {
-		return true, err
+		return err
 	}
 	if s.head.first != s.footer.first {
-		return true, fmt.Errorf("header begins at record %d, footer at %d: %w", s.head.first, s.footer.first, ErrCorrupt)
+		return fmt.Errorf("header begins at record %d, footer at %d: %w", s.head.first, s.footer.first, ErrCorrupt)
 	}
 	s.index = s.footer.index
 	s.info = infoOf(&s.footer.summary, s.head.meta)
 	s.info.Kinds, s.info.Sealed = s.footer.kinds, true
 	s.info.Hash, s.info.Bytes = s.footer.hashString(), s.size
-	return true, nil
+	return nil
 }
 
 // openLive maps the segment.
@@ -121,8 +124,10 @@ func (s *Segment) openLive(f *os.File) error {
 	if s.live, err = openLive(f, s.size); err != nil {
 		return err
 	}
-	s.reader, s.closer = nil, nil
-	return s.Refresh()
+	if err := s.Refresh(); err != nil {
+		return errors.Join(err, s.live.unmap())
+	}
+	return nil
 }
 
 // infoOf gives what a summary and the metadata say about a segment.
@@ -145,7 +150,8 @@ func (s *Segment) Info() SegmentInfo { return s.info }
 func (s *Segment) Sealed() bool { return s.footer != nil }
 
 // Refresh brings Info of a live segment up to what is committed now. It reads
-// the live index and the records after its last entry.
+// the live index and the records after its last entry. Info stops before a
+// damaged record; a cursor that comes there reports it.
 func (s *Segment) Refresh() error {
 	if s.live == nil {
 		return nil
@@ -164,7 +170,7 @@ func (s *Segment) Refresh() error {
 			}
 		}
 	}
-	if err := walk(src, sum); err != nil {
+	if err := walk(src, sum); err != nil && !errors.Is(err, ErrCorrupt) {
 		return fmt.Errorf("segment %s: %w", s.name, err)
 	}
 	s.index, s.info = index, infoOf(sum, s.head.meta)

@@ -31,7 +31,8 @@ func ReadTable(dir string) (Table, bool, error) {
 // tableView is a reader's mapping of a table.
 type tableView struct{ mem []byte }
 
-// openTableView maps the table of the queue in dir; nil if there is none.
+// openTableView maps the table of the queue in dir; nil if there is none, or what
+// is there never was one.
 func openTableView(dir string) (*tableView, error) {
 	f, err := os.Open(filepath.Join(dir, tableName))
 	if errors.Is(err, fs.ErrNotExist) {
@@ -49,7 +50,11 @@ func openTableView(dir string) (*tableView, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open %s: %w", f.Name(), err)
 	}
-	return &tableView{mem: mem[:info.Size()]}, nil
+	v := &tableView{mem: mem[:info.Size()]}
+	if string(mem[:8]) != tableMagic || loadCount(mem, tableGeneration) == 0 {
+		return nil, v.close()
+	}
+	return v, nil
 }
 
 // tableTries bounds how often a reader meets a change in progress before it does
@@ -61,7 +66,7 @@ func (v *tableView) read() (Table, bool) {
 	for range tableTries {
 		before := loadCount(v.mem, tableGeneration)
 		n := loadCount(v.mem, tableCount)
-		if before%2 != 0 || before == 0 || string(v.mem[:8]) != tableMagic || n > uint64(len(v.mem)-tableHeader)/tableEntry {
+		if before%2 != 0 || n > uint64(len(v.mem)-tableHeader)/tableEntry {
 			continue
 		}
 		t := Table{NextSeq: loadCount(v.mem, tableNext), Segments: make([]IndexedSegment, n)}

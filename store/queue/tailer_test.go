@@ -144,20 +144,24 @@ func TestWaitWakesUp(t *testing.T) {
 	must(t, err)
 	defer tailer.Close()
 	w := open(t, dir, Options{})
-	step := make(chan int)
+	step, done := make(chan int), make(chan error, 1)
 	go func() {
+		var err error
 		for i := range step {
 			if i%2 == 1 {
-				w.Roll()
+				err = errors.Join(err, w.Roll())
 			}
-			w.Append(sample(i))
+			_, e := w.Append(sample(i))
+			err = errors.Join(err, e)
 		}
+		done <- err
 	}()
 	for i := range 6 {
 		step <- i
 		wantSeries(t, []Record{await(t, tailer)}, i, i+1)
 	}
 	close(step)
+	must(t, <-done)
 }
 
 // rolled makes a queue of five sealed segments of ten records each.
