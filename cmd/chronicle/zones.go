@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"time"
 
 	"chronicle/ingest/etl"
 	"chronicle/query"
@@ -13,7 +14,7 @@ import (
 // Options of the raw queue: a live feed must not wait for a new segment, so one is
 // made and touched ahead of it; a replay has time.
 var (
-	liveRaw   = queue.Options{SegmentBytes: 64 << 20, Precreate: true}
+	liveRaw   = queue.Options{SegmentBytes: 64 << 20, Precreate: true, SyncInterval: time.Second}
 	replayRaw = queue.Options{SegmentBytes: 64 << 20}
 )
 

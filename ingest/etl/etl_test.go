@@ -424,3 +424,31 @@ func TestLostCleanRecordsAreNoticed(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 }
+
+// TestAnotherRawQueueIsNoticed: when the raw queue is not the one that the clean
+// streams were made from, nothing is appended on top.
+func TestAnotherRawQueueIsNoticed(t *testing.T) {
+	dir := t.TempDir()
+	randomRaw(newScript(t, filepath.Join(dir, "a")), rand.New(rand.NewPCG(5, 5)), 300)
+	randomRaw(newScript(t, filepath.Join(dir, "b")), rand.New(rand.NewPCG(6, 6)), 600)
+	cfg := config(filepath.Join(dir, "a"), dir)
+	runAll(t, cfg)
+	if err := os.Remove(filepath.Join(cfg.StateDir, "checkpoint")); err != nil {
+		t.Fatal(err)
+	}
+	before := dump(t, cfg)
+	cfg.RawDir = filepath.Join(dir, "b", "raw.q")
+	e, err := Open(t.Context(), cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer e.abandon()
+	if err := e.CatchUp(t.Context()); !errors.Is(err, ErrDiverged) {
+		t.Errorf("got %v", err)
+	}
+	for name, text := range dump(t, cfg) {
+		if !strings.HasPrefix(text, before[name]) {
+			t.Errorf("%s was changed", name)
+		}
+	}
+}

@@ -1,8 +1,11 @@
 package etl
 
 import (
+	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io/fs"
 	"path/filepath"
 
 	"chronicle/market"
@@ -20,6 +23,8 @@ type stream struct {
 
 	w      *queue.Writer // nil until the first record
 	stored uint64        // next sequence of the queue when it was opened
+	tail   *queue.Record // the last record that was stored then, while the pipeline is behind it
+	made   []byte        // body of the record to be compared with tail
 
 	next    uint64 // sequence of the next record, from 1
 	records uint64 // records in the current segment; 0 when the next one begins a segment
@@ -65,7 +70,37 @@ func (s *stream) open() error {
 		return fmt.Errorf("%s: ends at record %d, the checkpoint is at %d: %w: restore the missing segments, or remove the clean stream and the checkpoint to make both again from the raw queue",
 			dir, s.stored-1, s.next-1, ErrLostRecords)
 	}
-	return nil
+	if s.next < s.stored {
+		s.tail, err = storedRecord(dir, s.stored-1)
+	}
+	return err
+}
+
+// storedRecord reads one record of a queue; nil when its segment has been moved to
+// the archive.
+func storedRecord(dir string, seq uint64) (*queue.Record, error) {
+	files, err := queue.ListSegments(dir)
+	if err != nil || len(files) == 0 {
+		return nil, err
+	}
+	segment, err := queue.OpenSegment(files[len(files)-1].Path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	defer segment.Close()
+	if last := segment.Info().LastSeq; last != seq {
+		return nil, nil // the segment after it is the one that was moved
+	}
+	cursor := segment.Cursor()
+	if err := cursor.SeekSeq(seq); err != nil {
+		return nil, err
+	}
+	r, err := cursor.Next()
+	r.Body = bytes.Clone(r.Body)
+	return &r, err
 }
 
 // meta is what each segment's header says of the stream.
@@ -123,6 +158,10 @@ func (s *stream) begin(n int) error {
 // holds the record.
 func (s *stream) reserve(n int) ([]byte, error) {
 	if s.next < s.stored {
+		if s.tail != nil && s.next == s.tail.Seq {
+			s.made = make([]byte, n)
+			return s.made, nil
+		}
 		return nil, nil
 	}
 	b, err := s.w.Reserve(n)
@@ -134,6 +173,12 @@ func (s *stream) reserve(n int) ([]byte, error) {
 
 // commit makes the reserved record visible and advances the logical position.
 func (s *stream) commit(r queue.Record, n int, reserved bool) error {
+	if s.made != nil {
+		if err := s.compare(r); err != nil {
+			return err
+		}
+		reserved = false
+	}
 	if reserved {
 		seq, err := s.w.Commit(r, n)
 		if err != nil {
@@ -150,6 +195,18 @@ func (s *stream) commit(r queue.Record, n int, reserved bool) error {
 	s.next++
 	s.records++
 	s.bytes += recordSize(n)
+	return nil
+}
+
+// compare checks the record just made against the last one that the queue held
+// when it was opened: if they are the same, so is everything before.
+func (s *stream) compare(r queue.Record) error {
+	t := s.tail
+	if r.Time != t.Time || r.EventTime != t.EventTime || r.Kind != t.Kind || r.Flags != t.Flags || !bytes.Equal(s.made, t.Body) {
+		return fmt.Errorf("clean stream %s of %s, record %d: %w (was the raw queue cut by a power loss, or replaced?): check both with 'chronicle fsck'; "+
+			"the raw queue is kept, and its records can be brought into another root", s.name, s.inst.def.SymbolID(), t.Seq, ErrDiverged)
+	}
+	s.made, s.tail = nil, nil
 	return nil
 }
 
