@@ -203,3 +203,33 @@ func FuzzDecodeCommit(f *testing.F) {
 		}
 	})
 }
+
+// TestDocument: docs/formats/manifest.md shows the golden commit, every field of
+// a row and every operation.
+func TestDocument(t *testing.T) {
+	b, err := os.ReadFile(filepath.Join("..", "..", "docs", "formats", "manifest.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	golden, err := os.ReadFile(filepath.Join("testdata", "commit.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, after, _ := strings.Cut(string(b), "```json\n")
+	shown, rest, _ := strings.Cut(after, "```\n")
+	if shown != string(golden) {
+		t.Error("the document shows another commit than testdata/commit.json")
+	}
+	words := []string{"intent", "add", "move", "abort", "delete", "gap"}
+	for _, v := range []any{manifest.Commit{}, manifest.Op{}, manifest.Segment{}, manifest.Gap{}} {
+		for i := range reflect.TypeOf(v).NumField() {
+			name, _, _ := strings.Cut(reflect.TypeOf(v).Field(i).Tag.Get("json"), ",")
+			words = append(words, name)
+		}
+	}
+	for _, word := range words {
+		if !strings.Contains(rest, "`"+word+"`") {
+			t.Errorf("the document does not explain %s", word)
+		}
+	}
+}

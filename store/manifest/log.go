@@ -225,7 +225,8 @@ func (f *Follower) Commits() map[string]uint64 {
 // is new it costs one listing of the manifest folder and one failing open per
 // writer. After an error the state holds the commits before the bad one, and the
 // next call begins with that one again. When a rebuild has replaced the logs, all
-// is read anew.
+// is read anew. On NFS the client's caches may hide a new commit for as long as
+// their attribute timeout (acdirmax) says.
 func (f *Follower) Refresh(ctx context.Context) (int, error) {
 	l, err := look(f.dir)
 	if err != nil {

@@ -58,6 +58,9 @@ func OpenWriter(ctx context.Context, dir, name string, opts WriterOptions) (*Wri
 		return nil, fmt.Errorf("open manifest: %w", invalid("writer %q is not a lower-case word", name))
 	}
 	opts.fill()
+	if err := durable.MkdirAll(dir, 0o755); err != nil {
+		return nil, fmt.Errorf("open manifest: %w", err)
+	}
 	lock, err := lockWriter(dir, name)
 	if err != nil {
 		return nil, err
