@@ -1,6 +1,7 @@
 package query
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -59,7 +60,7 @@ func (q *bookQuery) run(ctx context.Context) (*BookAnswer, error) {
 	defer q.plan.close()
 	defer q.leave()
 	if len(q.plan.segs) == 0 {
-		return nil, q.a.noStream(ctx, q.id)
+		return nil, cmp.Or(q.plan.lost, q.a.noStream(ctx, q.id))
 	}
 	r := q.a.replayers.Get().(*replayer)
 	defer q.a.replayers.Put(r)

@@ -97,7 +97,7 @@ func (q *bookQuery) lookAhead(ctx context.Context, at int, r *replayer) (err err
 	for {
 		for q.ended {
 			if at++; at == len(q.plan.segs) {
-				return nil
+				return q.plan.lost
 			}
 			if err := q.follow(ctx, at); err != nil {
 				return err

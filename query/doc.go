@@ -41,14 +41,17 @@
 //   - Several symbols are merged by running maximum, then by venue:symbol, then by
 //     queue sequence.
 //   - Where records are missing between two segments, their times are taken to lie
-//     between those of the segments' ends. Only an answer that they would be in, or
-//     a book after them without a snapshot in between, is refused.
+//     between those of the segments' ends; where the queue once had records after
+//     the last one that is left, after its end. An answer that they would be in is
+//     refused; a book that a later snapshot begins is not.
 //
 // # Gaps
 //
-// Condition is degraded from a gap marker on until a record without
-// FlagMaybeBadBook. GapMark (the default) says so; GapNull gives no book there;
-// GapError fails, in a range also if an unrecovered gap's interval touches it.
+// Condition is degraded from the marker of an unrecovered gap on until a record
+// without FlagMaybeBadBook. A marker stands where the gap was noticed: a book
+// between a gap's start and its marker is degraded too, on the receive clock.
+// GapMark (the default) says so; GapNull gives no book there; GapError fails, in a
+// range also if an unrecovered gap's interval touches it.
 // In trades, mbo and quotes, which hold no book, GapNull is GapMark: the rows
 // that were received are right. Ask for schema gap to see what is missing.
 //

@@ -20,7 +20,7 @@ type SymbolInfo struct {
 	First         int64           `json:"first"` // ts_recv; market.UndefTimestamp when there is no record
 	Last          int64           `json:"last"`
 	Records       uint64          `json:"records"`
-	Condition     string          `json:"condition"` // degraded: there is a gap somewhere
+	Condition     string          `json:"condition"` // degraded: there is a gap marker somewhere, recovered or not
 }
 
 // MarshalJSON writes times as RFC 3339 with nine decimals.

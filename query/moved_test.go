@@ -133,6 +133,30 @@ func TestMissingSegment(t *testing.T) {
 	wantError(t, err, DataLoss, "", "missing between")
 }
 
+// TestMissingEnd: records that the queue once had and that are nowhere now are an
+// error for the answers that they would be in.
+func TestMissingEnd(t *testing.T) {
+	r := newRoot(t, tempDir(t))
+	s := r.stream(bookID("sim", "abc"), l2Def)
+	for now := int64(10); now <= 30; now += 10 {
+		s.event(market.KindBook, now, now, market.Entry{Side: market.Bid, Price: 100, Size: now, Action: market.Modify})
+		s.roll()
+	}
+	s.close()
+	check(t, os.Remove(s.sealed()[2].Path))
+	a := r.open()
+	defer a.Close()
+	checkBookAt(t, a, s, 19, ClockRecv)
+	_, err := a.BookAt(context.Background(), BookRequest{Symbol: "sim:abc", At: 20, Depth: 1})
+	wantError(t, err, DataLoss, "", "records 5 to 6 are missing at the stream's end")
+	rows, err := tryCollect(a, RangeRequest{Schema: SchemaMBO, Symbols: []string{"sim:abc"}, End: 20})
+	if err != nil || len(rows) != 1 {
+		t.Errorf("rows %q, %v", rows, err)
+	}
+	_, err = tryCollect(a, RangeRequest{Schema: SchemaMBO, Symbols: []string{"sim:abc"}, End: 21})
+	wantError(t, err, DataLoss, "", "missing at the stream's end")
+}
+
 // TestMissingTier: a tier that is not there, or a segment that the manifest has
 // and its tier has not, is Unavailable and names it.
 func TestMissingTier(t *testing.T) {

@@ -4,6 +4,9 @@ import (
 	"context"
 	"math"
 	"sort"
+
+	"chronicle/store/manifest"
+	"chronicle/store/queue"
 )
 
 // plan is the ordered, non-overlapping list of the segments of one stream, as it
@@ -14,16 +17,22 @@ type plan struct {
 	id   streamID
 	segs []*segment
 	live []*handle
+	lost error // not nil: records after the last segment are missing
 }
 
 // plan lists the segments of a stream. The hot queue is listed before the
 // manifest is read: a segment that is moved in between is then in both, and
-// never in neither.
+// never in neither. How far the queue's ended segments go is asked before that:
+// all of them are then in one of the lists.
 func (a *Archive) plan(ctx context.Context, id streamID) (*plan, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
 	p := &plan{a: a, id: id}
+	ended, _, err := queue.ReadTable(a.streamDir(id))
+	if err != nil {
+		return nil, unavailable(err, "%s: the table of its clean queue cannot be read", id)
+	}
 	hot, err := p.listHot()
 	if err != nil {
 		p.close()
@@ -33,11 +42,37 @@ func (a *Archive) plan(ctx context.Context, id streamID) (*plan, error) {
 	if err == nil {
 		p.segs, err = merge(id, hot, tiered)
 	}
+	if err == nil {
+		err = p.checkEnd(ctx, ended.NextSeq)
+	}
 	if err != nil {
 		p.close()
 		return nil, err
 	}
 	return p, nil
+}
+
+// checkEnd finds out whether the plan lacks records at its end that the queue once
+// had, next being the first sequence that no ended segment holds.
+func (p *plan) checkEnd(ctx context.Context, next uint64) error {
+	first := uint64(1)
+	if n := len(p.segs); n > 0 {
+		first = p.segs[n-1].last + 1
+	}
+	if next <= first {
+		return nil
+	}
+	removed, err := p.a.index.Removed(ctx, manifest.StreamID{Venue: p.id.Venue, Symbol: p.id.Symbol, Stream: p.id.Stream})
+	if err != nil {
+		return err
+	}
+	for _, r := range removed {
+		if r.Last+1 >= next {
+			return nil // deleted on purpose
+		}
+	}
+	p.lost = damaged(nil, "%s: records %d to %d are missing at the stream's end", p.id, first, next-1)
+	return nil
 }
 
 // close gives back what the plan holds.

@@ -68,8 +68,8 @@ func (w *window) choose(segs []*segment) choice {
 	return c
 }
 
-// checkHoles fails if records are missing between two segments at a time that
-// the window includes.
+// checkHoles fails if records are missing, between two segments or at the end, at
+// a time that the window includes.
 func (w *window) checkHoles(p *plan) error {
 	before, end := noTime, w.end // before: the greatest time up to the hole
 	if w.gaps {
@@ -83,6 +83,9 @@ func (w *window) checkHoles(p *plan) error {
 			}
 		}
 		before = max(before, s.span(w.clock).max)
+	}
+	if before < end {
+		return p.lost
 	}
 	return nil
 }

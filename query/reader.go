@@ -39,7 +39,7 @@ func (a *Archive) newReader(ctx context.Context, id streamID, want window) (*rea
 	}
 	if len(p.segs) == 0 {
 		p.close()
-		return nil, nil
+		return nil, p.lost
 	}
 	if err := want.checkHoles(p); err != nil {
 		p.close()

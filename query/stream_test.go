@@ -168,6 +168,29 @@ func TestOnGapOfBook(t *testing.T) {
 	}
 }
 
+// TestGapNoticedLater: a book inside a gap is marked although the marker stands
+// in a later segment, behind snapshots that are all that other segments hold.
+func TestGapNoticedLater(t *testing.T) {
+	r := newRoot(t, tempDir(t))
+	s := r.stream(bookID("sim", "abc"), l2Def)
+	s.event(market.KindBook, 10, 10)
+	for range 2 {
+		s.roll()
+		s.inject(50, 50)
+	}
+	s.gap(60)
+	s.close()
+	a := r.open()
+	defer a.Close()
+	for at, want := range map[int64]string{10: ConditionAvailable, 11: ConditionDegraded, 50: ConditionDegraded, 60: ConditionDegraded} {
+		ans, err := a.BookAt(context.Background(), BookRequest{Symbol: "abc", At: at, Depth: 1})
+		check(t, err)
+		if ans.Condition != want {
+			t.Errorf("at %d: %s, want %s", at, ans.Condition, want)
+		}
+	}
+}
+
 // TestOnGapOfRange: likewise for the rows of ranges.
 func TestOnGapOfRange(t *testing.T) {
 	a := gapped(t)

@@ -8,7 +8,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"testing"
 	"time"
 
@@ -96,7 +95,11 @@ func TestBookAtEqualsReplayFromStart(t *testing.T) {
 	for _, rec := range recordings {
 		t.Run(rec.source, func(t *testing.T) {
 			root := t.TempDir()
-			rec.replay(t, root, "--roll-interval", "1m", "--snapshot-interval", "5s", "--replay-budget", "700")
+			roll := "1m"
+			if rec.source == itch.source {
+				roll = "1h" // it is a whole day
+			}
+			rec.replay(t, root, "--roll-interval", roll, "--snapshot-interval", "5s", "--replay-budget", "700")
 			streams := bookStreams(t, root)
 			seed := uint64(time.Now().UnixNano())
 			t.Logf("seed %d", seed)
@@ -154,47 +157,67 @@ func randomMoments(t *testing.T, rng *rand.Rand, dir string, n int) []int64 {
 	return out
 }
 
-// TestKillAndRestart kills the replay at random moments, starts it again until it
-// is through, and wants the clean streams of an uninterrupted run.
+// TestKillAndRestart kills the replay of each recording at random moments, starts
+// it again until it is through, and wants the clean streams of an uninterrupted run.
 func TestKillAndRestart(t *testing.T) {
-	flags := []string{"--roll-interval", "1m", "--checkpoint-every", "9000"}
-	whole := t.TempDir()
-	usdm.replay(t, whole, flags...)
-	began := time.Now()
-	usdm.replay(t, t.TempDir(), flags...)
-	took := time.Since(began)
-	want := cleanRecords(t, whole)
-	seed := uint64(time.Now().UnixNano())
-	t.Logf("seed %d, an uninterrupted run takes %v", seed, took)
-	rng := rand.New(rand.NewPCG(seed, 0))
-	killed := 0
-	for round := range envCount(t, 20) {
-		root := filepath.Join(t.TempDir(), strconv.Itoa(round))
-		for range 1 + rng.IntN(3) {
-			cmd := usdm.command(t, root, flags...)
-			if err := cmd.Start(); err != nil {
-				t.Fatal(err)
+	for _, rec := range recordings {
+		t.Run(rec.source, func(t *testing.T) {
+			flags := []string{"--roll-interval", "2m", "--checkpoint-every", "2000"}
+			if rec.source == itch.source {
+				flags[1] = "1h" // it is a whole day
 			}
-			time.Sleep(time.Duration(rng.Int64N(int64(took)))) // the kill is meant to be at random
-			if cmd.Process.Kill() == nil {
-				killed++
+			whole := t.TempDir()
+			rec.replay(t, whole, flags...)
+			began := time.Now()
+			rec.replay(t, t.TempDir(), flags...)
+			k := killer{rec: rec, flags: flags, took: time.Since(began), want: cleanRecords(t, whole)}
+			seed := uint64(time.Now().UnixNano())
+			t.Logf("seed %d, an uninterrupted run takes %v", seed, k.took)
+			k.rng = rand.New(rand.NewPCG(seed, 0))
+			for range envCount(t, 20) {
+				k.round(t)
 			}
-			_ = cmd.Wait() // it was killed
+			if k.killed == 0 {
+				t.Error("nothing was killed")
+			}
+		})
+	}
+}
+
+// killer replays one recording again and again, never in peace.
+type killer struct {
+	rec    recording
+	flags  []string
+	took   time.Duration // an uninterrupted run
+	want   map[string][]string
+	rng    *rand.Rand
+	killed int
+}
+
+func (k *killer) round(t *testing.T) {
+	t.Helper()
+	root := filepath.Join(t.TempDir(), "root")
+	for range 1 + k.rng.IntN(3) {
+		cmd := k.rec.command(t, root, k.flags...)
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
 		}
-		usdm.replay(t, root, flags...)
-		run(t, exec.Command(chronicle, "fsck", "--root", root))
-		got := cleanRecords(t, root)
-		for stream, w := range want {
-			if !slices.Equal(got[stream], w) {
-				t.Fatalf("round %d: %s has %d records, an uninterrupted run %d, and they differ", round, stream, len(got[stream]), len(w))
-			}
+		time.Sleep(time.Duration(k.rng.Int64N(int64(k.took)))) // the kill is meant to be at random
+		if cmd.Process.Kill() == nil {
+			k.killed++
 		}
-		if len(got) != len(want) {
-			t.Fatalf("round %d: %d streams, want %d", round, len(got), len(want))
+		_ = cmd.Wait() // it was killed
+	}
+	k.rec.replay(t, root, k.flags...)
+	run(t, exec.Command(chronicle, "fsck", "--root", root))
+	got := cleanRecords(t, root)
+	for stream, w := range k.want {
+		if !slices.Equal(got[stream], w) {
+			t.Fatalf("%s has %d records, in an uninterrupted run %d, and they differ", stream, len(got[stream]), len(w))
 		}
 	}
-	if killed == 0 {
-		t.Error("nothing was killed")
+	if len(got) != len(k.want) {
+		t.Fatalf("%d streams, want %d", len(got), len(k.want))
 	}
 }
 
