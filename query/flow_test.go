@@ -115,4 +115,3 @@ func (f *flow) snapshot(recv, event int64) {
 func newFlow(s *stream, seed uint64) *flow {
 	return &flow{s: s, rng: rand.New(rand.NewPCG(seed, 1)), now: 1_700_000_000_000_000_000}
 }
-

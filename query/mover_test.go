@@ -102,4 +102,3 @@ func (m *mover) close() {
 	m.t.Helper()
 	check(m.t, m.w.Close())
 }
-

@@ -59,7 +59,7 @@ func (a *Archive) knows(ctx context.Context, id market.SymbolID) (bool, error) {
 	return len(streams) > 0, err
 }
 
-// clean streams that an instrument may have.
+// allStreams are the clean streams that an instrument may have.
 var allStreams = []string{market.StreamBook, market.StreamTrade, market.StreamQuote, market.StreamStatus}
 
 // streamsOf gives the streams of one instrument.
@@ -173,4 +173,3 @@ func listSymbols(ids []market.SymbolID) string {
 	}
 	return strings.Join(names, ", ")
 }
-

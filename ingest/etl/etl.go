@@ -271,9 +271,9 @@ func (e *ETL) process(r *queue.Record) error {
 }
 
 // admits tells whether the record may go to its stream: not when the source is
-// older than what the stream holds.
+// older than what the stream holds. Status messages, which make no state, always may.
 func (e *ETL) admits(inst *instrument, r *queue.Record) bool {
-	index := statusStream
+	index := 0
 	switch market.Kind(r.Kind) {
 	case market.KindBook, market.KindSnapshot:
 		index = bookStream
@@ -281,6 +281,8 @@ func (e *ETL) admits(inst *instrument, r *queue.Record) bool {
 		index = tradeStream
 	case market.KindQuote:
 		index = quoteStream
+	default:
+		return true
 	}
 	s := inst.streams[index]
 	known := s == nil || s.begun

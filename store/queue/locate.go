@@ -38,9 +38,12 @@ func (t *Tailer) locate() (bool, error) {
 }
 
 func (t *Tailer) find() (bool, error) {
-	ended, err := t.readTable() // before the list: what had ended by then was on disk
+	table, err := t.readTable() // before the list: what had ended by then was on disk
 	if err != nil {
 		return false, err
+	}
+	if ok, err := t.tryTable(table.Segments); ok || err != nil {
+		return ok, err // no list was needed
 	}
 	files, err := segmentFiles(t.dir)
 	if err != nil {
@@ -60,30 +63,39 @@ func (t *Tailer) find() (bool, error) {
 		return false, nil
 	case at+1 < len(files):
 		return false, &GoneError{Wanted: t.next, Oldest: files[at+1].FirstSeq}
-	case ended > t.next:
-		return false, &GoneError{Wanted: t.next, Oldest: ended}
+	case table.NextSeq > t.next:
+		return false, &GoneError{Wanted: t.next, Oldest: table.NextSeq}
 	}
 	return false, nil
 }
 
-// readTable maps the table anew and gives the first sequence that no ended
-// segment holds; 0 if that is not known.
-func (t *Tailer) readTable() (uint64, error) {
+// readTable maps the table anew and reads it; it is empty where there is none.
+func (t *Tailer) readTable() (Table, error) {
 	old := t.table
 	var err error
 	if t.table, err = openTableView(t.dir); err != nil {
-		return 0, err
+		return Table{}, err
 	}
 	if old != nil {
 		err = old.close()
 	}
 	if t.table == nil {
 		t.seen = 0
-		return 0, err
+		return Table{}, err
 	}
 	t.seen = t.table.newest()
 	table, _ := t.table.read()
-	return table.NextSeq, err
+	return table, err
+}
+
+// tryTable enters the segment that has the record wanted by the table.
+func (t *Tailer) tryTable(segs []IndexedSegment) (bool, error) {
+	at := sort.Search(len(segs), func(i int) bool { return segs[i].FirstSeq > t.next }) - 1
+	if at < 0 || segs[at].FirstSeq < t.after || segs[at].LastSeq != 0 && segs[at].LastSeq < t.next {
+		return false, nil
+	}
+	first := segs[at].FirstSeq
+	return t.tryFile(SegmentFile{Path: segmentPath(t.dir, first), FirstSeq: first})
 }
 
 // tryFile enters a segment that may have the record wanted; false if it does not.

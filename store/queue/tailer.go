@@ -19,9 +19,15 @@ type TailerOptions struct {
 	Yield int
 
 	// MinSleep and MaxSleep bound its sleeps, which double from the one to the
-	// other. Defaults 5 µs and 50 µs. A longer MaxSleep saves processor time on
-	// quiet queues and delays the wake-up by as much.
+	// other. Defaults 5 µs and 50 µs. A longer MaxSleep saves processor time and
+	// delays the wake-up by as much.
 	MinSleep, MaxSleep time.Duration
+
+	// IdleAfter is for how long nothing must have come before it sleeps for
+	// IdleSleep at a time, which costs next to no processor time. Defaults 1 s and
+	// 1 ms. Where even the first record after a pause is urgent, set IdleSleep to
+	// MaxSleep.
+	IdleAfter, IdleSleep time.Duration
 }
 
 func (o TailerOptions) withDefaults() (TailerOptions, error) {
@@ -37,8 +43,15 @@ func (o TailerOptions) withDefaults() (TailerOptions, error) {
 	if o.MaxSleep == 0 {
 		o.MaxSleep = max(50*time.Microsecond, o.MinSleep)
 	}
-	if o.MinSleep < 0 || o.MaxSleep < o.MinSleep {
-		return o, fmt.Errorf("tailer options MinSleep %v and MaxSleep %v: give 0 < MinSleep <= MaxSleep", o.MinSleep, o.MaxSleep)
+	if o.IdleAfter == 0 {
+		o.IdleAfter = time.Second
+	}
+	if o.IdleSleep == 0 {
+		o.IdleSleep = max(time.Millisecond, o.MaxSleep)
+	}
+	if o.MinSleep < 0 || o.MaxSleep < o.MinSleep || o.IdleSleep < o.MinSleep || o.IdleAfter < 0 {
+		return o, fmt.Errorf("tailer options MinSleep %v, MaxSleep %v, IdleAfter %v, IdleSleep %v: give 0 < MinSleep <= MaxSleep, IdleSleep >= MinSleep, IdleAfter > 0",
+			o.MinSleep, o.MaxSleep, o.IdleAfter, o.IdleSleep)
 	}
 	return o, nil
 }
@@ -53,9 +66,10 @@ type Tailer struct {
 	after   uint64 // between segments: where the next one begins; 0 = not known
 	seg     *Segment
 	cur     *Cursor
-	table   *tableView // nil while there is none
-	seen    uint64     // what the table's newest segment was when the files were listed
-	idle    uint       // empty looks in a row
+	table   *tableView    // nil while there is none
+	seen    uint64        // what the table's newest segment was when the files were listed
+	idle    uint          // empty looks in a row
+	slept   time.Duration // since the latest record
 	closed  bool
 }
 
@@ -101,7 +115,7 @@ func (t *Tailer) Next() (Record, bool, error) {
 		}
 		r, err := t.cur.Next()
 		if err == nil {
-			t.next, t.idle = r.Seq+1, 0
+			t.next, t.idle, t.slept = r.Seq+1, 0, 0
 			return r, true, nil
 		}
 		if err != io.EOF {

@@ -82,7 +82,12 @@ func TestTailerFollowsWhileWriting(t *testing.T) {
 			w := open(t, dir, o)
 			const n = 5000
 			done := make(chan error, 1)
+			t.Cleanup(func() { // before the writer is closed
+				for range done {
+				}
+			})
 			go func() {
+				defer close(done)
 				for i := range n {
 					if _, err := w.Append(sample(i)); err != nil {
 						done <- err
@@ -95,7 +100,6 @@ func TestTailerFollowsWhileWriting(t *testing.T) {
 						}
 					}
 				}
-				done <- nil
 			}()
 			tailer := tail(t, dir, 0)
 			for i := range n {

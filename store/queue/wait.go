@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"runtime"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // Wait returns when Next may have something to say: a record, or an error. It
@@ -31,24 +33,40 @@ func (t *Tailer) Wait(ctx context.Context) error {
 
 // sleep waits in sleeps that double, asking the file system too now and then.
 func (t *Tailer) sleep(ctx context.Context) error {
-	timer := time.NewTimer(t.options.MinSleep)
-	defer timer.Stop()
 	pause := t.options.MinSleep
-	asked := time.Now()
-	for {
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case now := <-timer.C:
-			if t.something() {
-				return nil
-			}
-			if now.Sub(asked) >= askEvery {
-				return t.ask()
-			}
+	for asked := time.Now(); time.Since(asked) < askEvery; pause = min(2*pause, t.options.MaxSleep) {
+		if t.slept >= t.options.IdleAfter {
+			pause = t.options.IdleSleep
 		}
-		pause = min(2*pause, t.options.MaxSleep)
-		timer.Reset(pause)
+		if err := nap(ctx, pause); err != nil {
+			return err
+		}
+		t.slept += pause
+		if t.something() {
+			return nil
+		}
+	}
+	return t.ask()
+}
+
+// nap sleeps for d, or less if ctx is cancelled and d is long. Go's own timers
+// are no finer than a millisecond in an idle process; the kernel's are, if asked.
+func nap(ctx context.Context, d time.Duration) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if d < time.Millisecond {
+		_ = unix.Prctl(unix.PR_SET_TIMERSLACK, 1, 0, 0, 0)      // ns, of this thread; without it 50 µs more
+		_ = unix.Nanosleep(&unix.Timespec{Nsec: int64(d)}, nil) // woken early by a signal: look early
+		return nil
+	}
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-timer.C:
+		return nil
 	}
 }
 
