@@ -33,7 +33,7 @@
 // [OpenWriter] does, in this order:
 //
 //  1. Takes the lock and removes temporary files.
-//  2. Opens every segment. One without a trailer is walked, record by record, by
+//  2. Opens every segment; a sealed one may be moved away meanwhile. One without a trailer is walked, record by record, by
 //     the code that live readers use.
 //  3. Discards a last segment without records. Its predecessor is then the last.
 //  4. Seals the segments that have their end word but no trailer, and the ones

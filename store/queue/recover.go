@@ -3,6 +3,7 @@ package queue
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 
@@ -53,6 +54,9 @@ func (w *Writer) recover() error {
 		if err == nil {
 			segs = append(segs, f)
 			continue
+		}
+		if errors.Is(err, fs.ErrNotExist) {
+			continue // sealed, and moved to the archive just now; index.meta keeps the numbering
 		}
 		for _, f := range segs {
 			err = errors.Join(err, f.close())

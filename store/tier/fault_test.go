@@ -398,13 +398,25 @@ func TestKill(t *testing.T) {
 // reader sees every sequence once, from 1 to the end, at every look.
 func TestBesideWriterAndReaders(t *testing.T) {
 	s := hotInMemory(t)
+	burst := func(i int) manifesttest.Stream {
+		return manifesttest.Stream{Venue: "sim", Symbol: "a_usd", Stream: "trade", Segments: 2, Start: now.UnixNano() + int64(i)*1e9, Step: time.Millisecond}
+	}
+	twin := t.TempDir() // the same segments where nobody moves them: what is wanted
+	if err := os.CopyFS(twin, os.DirFS(s.Clean)); err != nil {
+		t.Fatal(err)
+	}
+	for i := range 15 {
+		for _, row := range manifesttest.Rows(t, "warm", manifesttest.Write(t, twin, burst(i))) {
+			s.want[row.Ref()] = row.Hash
+		}
+	}
 	a := s.open(t, nil)
 	var wg sync.WaitGroup
 	written := make(chan struct{})
 	wg.Go(func() {
 		defer close(written)
 		for i := range 15 {
-			s.add(t, manifesttest.Stream{Venue: "sim", Symbol: "a_usd", Stream: "trade", Segments: 2, Start: now.UnixNano() + int64(i)*1e9, Step: time.Millisecond})
+			manifesttest.Write(t, s.Clean, burst(i))
 		}
 	})
 	look := func() {
