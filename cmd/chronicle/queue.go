@@ -88,7 +88,11 @@ func queueStat() *cobra.Command {
 		RunE: func(cmd *cobra.Command, args []string) error {
 			asJSON, _ := cmd.Flags().GetBool("json")
 			return eachSegment(args[0], func(path string, s *queue.Segment) error {
-				st := statOf(path, s.Info())
+				info, err := s.Count()
+				if err != nil {
+					return err
+				}
+				st := statOf(path, info)
 				if asJSON {
 					return json.NewEncoder(cmd.OutOrStdout()).Encode(st)
 				}
