@@ -18,7 +18,7 @@ import (
 
 const (
 	appends    = 4_000_000
-	rawRecords = 1_000_000
+	rawRecords = 3_000_000
 	symbols    = 20
 )
 

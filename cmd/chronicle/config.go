@@ -108,7 +108,7 @@ func addCommonFlags(f *pflag.FlagSet) {
 func addETLFlags(f *pflag.FlagSet, roll time.Duration) {
 	f.Duration("roll-interval", roll, "cut segments at multiples of this capture time")
 	f.Duration("snapshot-interval", time.Minute, "event time between two snapshots of a changing book")
-	f.Int("replay-budget", 10_000, "most changes to replay after a snapshot")
+	f.Int("replay-budget", 2000, "changes after which a snapshot is due (twice the book's size, if that is more)")
 	f.Uint64("checkpoint-every", 500_000, "raw records between two checkpoints: bounds the work after a crash")
 }
 

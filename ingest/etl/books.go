@@ -199,7 +199,8 @@ func (e *ETL) verify(inst *instrument, want uint32) bool {
 
 // snapshotDue tells whether the book as it stands must be written before the next
 // event: at a segment's start, when the book has changed and enough event time
-// has passed, and when a reader would have too much to replay.
+// has passed, and when a reader would have too much to replay. The budget grows
+// with the book, so that snapshots are never more than half of what they save.
 func (e *ETL) snapshotDue(s *stream, time, eventTime int64) bool {
 	if s.records == 0 {
 		return true
@@ -210,7 +211,7 @@ func (e *ETL) snapshotDue(s *stream, time, eventTime int64) bool {
 	if eventTime == market.UndefTimestamp {
 		eventTime = time
 	}
-	return s.deltas >= e.policy.ReplayBudget || eventTime-s.snapshotTime >= int64(e.policy.SnapshotInterval)
+	return s.deltas >= max(e.policy.ReplayBudget, 2*s.snapshotSize) || eventTime-s.snapshotTime >= int64(e.policy.SnapshotInterval)
 }
 
 // inject writes the book as it stands, in the place and at the time of the record
@@ -246,7 +247,7 @@ func (e *ETL) write(s *stream, kind market.Kind, ev *market.BookEvent, time, eve
 	rec := queue.Record{Time: time, EventTime: eventTime, Kind: uint16(kind)}
 	if kind == market.KindSnapshot {
 		rec.Flags = queue.FlagKey
-		s.deltas, s.snapshotTime = 0, eventTime
+		s.deltas, s.snapshotTime, s.snapshotSize = 0, eventTime, len(ev.Entries)
 		if eventTime == market.UndefTimestamp {
 			s.snapshotTime = time
 		}

@@ -47,6 +47,7 @@ type streamState struct {
 	Bytes         int64
 	Deltas        int
 	SnapshotTime  int64
+	SnapshotSize  int
 	LastTime      int64
 	Begun, Behind bool
 }
@@ -105,7 +106,7 @@ func (inst *instrument) state() instrumentState {
 	}
 	for i, s := range inst.streams {
 		if s != nil {
-			st.Streams[i] = streamState{Next: s.next, Records: s.records, Bytes: s.bytes, Deltas: s.deltas, SnapshotTime: s.snapshotTime,
+			st.Streams[i] = streamState{Next: s.next, Records: s.records, Bytes: s.bytes, Deltas: s.deltas, SnapshotTime: s.snapshotTime, SnapshotSize: s.snapshotSize,
 				LastTime: s.lastTime, Begun: s.begun, Behind: s.behind}
 		}
 	}
@@ -175,6 +176,7 @@ func (e *ETL) restoreInstrument(st *instrumentState) {
 		}
 		s := e.stream(inst, i)
 		s.next, s.records, s.bytes, s.deltas, s.snapshotTime = ss.Next, ss.Records, ss.Bytes, ss.Deltas, ss.SnapshotTime
+		s.snapshotSize = ss.SnapshotSize
 		s.lastTime, s.begun, s.behind = ss.LastTime, ss.Begun, ss.Behind
 	}
 }

@@ -74,7 +74,7 @@ type Config struct {
 // one may have produced has been produced.
 type Policy struct {
 	SnapshotInterval time.Duration // event time between snapshots of a changing book; default 60 s
-	ReplayBudget     int           // most entries to replay after a snapshot; default 10,000
+	ReplayBudget     int           // entries after a snapshot that make the next one due, or twice the snapshot's own if that is more; default 2,000
 	RollInterval     time.Duration // segments are cut at multiples of it in capture time; default 1 h
 	RollBytes        int64         // a segment is cut when it holds this many bytes; default 64 MiB
 	MaxPending       int           // most events held back while a book waits for its snapshot; default 50,000
@@ -85,7 +85,7 @@ func (p Policy) withDefaults() Policy {
 		p.SnapshotInterval = time.Minute
 	}
 	if p.ReplayBudget <= 0 {
-		p.ReplayBudget = 10_000
+		p.ReplayBudget = 2_000
 	}
 	if p.RollInterval <= 0 {
 		p.RollInterval = time.Hour

@@ -37,6 +37,7 @@ type stream struct {
 	// Book streams only.
 	deltas       int   // entries since the last snapshot
 	snapshotTime int64 // event time of the last snapshot
+	snapshotSize int   // its entries
 }
 
 // streamIndex gives the fixed place of a stream in instrument.streams.
