@@ -93,7 +93,7 @@ func pipeline(ctx context.Context, dir string) ([]row, error) {
 	if err := e.Close(); err != nil {
 		return nil, err
 	}
-	return []row{ratioRow(fmt.Sprintf("ETL, L3, %d symbols, one core", symbols), "records/s", rate, "read + decode only", limit)}, nil
+	return []row{ratioRow(fmt.Sprintf("ETL, L3, %d symbols, one core", symbols), " records/s", rate, "read + decode only", limit)}, nil
 }
 
 func decodeOnly(raw string) (float64, error) {

@@ -52,7 +52,7 @@ func run(ctx context.Context, dir string) error {
 
 // ratioRow compares a measured rate with the limit's.
 func ratioRow(what, unit string, got float64, limitName string, limit float64) row {
-	return row{what, quantity(got) + " " + unit, quantity(limit) + " " + unit + " (" + limitName + ")", fmt.Sprintf("%.2f", got/limit)}
+	return row{what, quantity(got) + unit, quantity(limit) + unit + " (" + limitName + ")", fmt.Sprintf("%.2f", got/limit)}
 }
 
 // quantity writes a number with three digits and k, M or G.
