@@ -61,7 +61,7 @@ func (a *Archive) openPlace(ctx context.Context, id streamID, p place) (*handle,
 	}
 	store, ok := a.tiers[p.tier]
 	if !ok {
-		return nil, unavailable(nil, "%s: tier %q is not configured: add its folder to the configuration", id, p.tier)
+		return nil, unavailable(nil, "%s: tier %q is not configured: name its folder (--cold-dir for the cold tier)", id, p.tier)
 	}
 	return a.handles.get(p.String(), func() (*handle, error) {
 		object, err := store.Open(ctx, p.key)

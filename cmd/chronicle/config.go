@@ -101,6 +101,7 @@ var flagKeys = map[string]string{
 func addCommonFlags(f *pflag.FlagSet) {
 	f.String("root", "./chronicle-data", "directory of the archive [$CHRONICLE_ROOT]")
 	f.String("config", "", "YAML file of settings; flags and environment win over it")
+	f.String("cold-dir", "", "directory of the cold tier; none: segments stay in the warm one, ROOT/archive")
 	f.Bool("json", false, "print JSON for machines")
 	f.String("log-level", "info", "debug, info, warn or error")
 }
@@ -115,7 +116,6 @@ func addETLFlags(f *pflag.FlagSet, roll time.Duration) {
 func addTierFlags(f *pflag.FlagSet, warm time.Duration) {
 	f.Duration("warm-after", warm, "age at which a sealed segment moves to the warm tier")
 	f.Duration("cold-after", 7*24*time.Hour, "age at which a segment moves from the warm to the cold tier")
-	f.String("cold-dir", "", "directory of the cold tier (default: none, segments stay warm)")
 }
 
 func addServeFlags(f *pflag.FlagSet) {

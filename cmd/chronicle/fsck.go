@@ -43,7 +43,6 @@ errors (warnings may be printed); 1: errors.`,
 	}
 	cmd.Flags().BoolVar(&opts.Quick, "quick", false, "check headers and footers only, not every byte")
 	cmd.Flags().BoolVar(&opts.Deep, "deep", false, "also decode every record and rebuild every book")
-	cmd.Flags().String("cold-dir", "", "directory of the cold tier, if there is one")
 	return cmd
 }
 

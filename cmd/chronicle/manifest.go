@@ -116,7 +116,6 @@ lost or damaged. The old log is put aside, not deleted. Stop the tier agent firs
 			return printRebuilt(cmd.OutOrStdout(), rebuilt)
 		},
 	}
-	cmd.Flags().String("cold-dir", "", "directory of the cold tier, if there is one")
 	return cmd
 }
 

@@ -30,7 +30,6 @@ func serveCommand() *cobra.Command {
 		},
 	}
 	addServeFlags(cmd.Flags())
-	cmd.Flags().String("cold-dir", "", "directory of the cold tier, if there is one")
 	return cmd
 }
 
