@@ -30,13 +30,14 @@ unit: ## unit tests without it
 	$(GO) test $(GOTESTFLAGS) ./...
 
 truth: ## recordings against their ground truth, read back through the archive, and the kill tests
-	$(GO) test -count=1 -timeout 20m ./tests/...  -truth
+	$(GO) test -count=1 -timeout 20m ./tests -truth
 
 clients: build $(VENV)/.installed ## real clients (pyarrow, pandas, Polars) against a running server
 	$(VENV)/bin/python clients/python/tests/run.py $(BIN)
 
 soak: ## the same drills, many more rounds
-	CHRONICLE_SOAK=200 $(GO) test -count=1 -timeout 4h ./store/... ./tests/... -truth
+	CHRONICLE_SOAK=200 $(GO) test -count=1 -timeout 4h ./store/... ./ingest/...
+	CHRONICLE_SOAK=200 $(GO) test -count=1 -timeout 4h ./tests -truth
 
 bench: ## measured ratios, printed as the README's table
 	$(GO) run ./bench
