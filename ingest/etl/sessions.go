@@ -142,13 +142,13 @@ func (e *ETL) rawGap(r *queue.Record) error {
 	return nil
 }
 
-// mark appends a gap marker to each stream that the instrument has.
+// mark appends a gap marker to each stream of the instrument that the gap concerns.
 func (e *ETL) mark(inst *instrument, gap *market.Gap, time int64) error {
 	g := *gap
 	g.Symbol = inst.def.Symbol
 	body := raw(market.EncodeJSON(&g))
 	for i, s := range inst.streams {
-		if s == nil {
+		if s == nil || i != bookStream && concernsBook(g.Cause) {
 			continue
 		}
 		if err := s.begin(len(body)); err != nil {
@@ -165,4 +165,14 @@ func (e *ETL) mark(inst *instrument, gap *market.Gap, time int64) error {
 		}
 	}
 	return nil
+}
+
+// concernsBook tells whether a gap shows in the book alone: the trades and quotes
+// beside it came as they were sent.
+func concernsBook(cause market.GapCause) bool {
+	switch cause {
+	case market.GapChain, market.GapChecksum, market.GapUnknownOrder:
+		return true
+	}
+	return false
 }
