@@ -1,9 +1,7 @@
 package tests
 
 import (
-	"errors"
 	"fmt"
-	"io"
 	"math/rand/v2"
 	"os/exec"
 	"path/filepath"
@@ -15,6 +13,7 @@ import (
 	"chronicle/market"
 	"chronicle/query"
 	"chronicle/store/queue"
+	"chronicle/store/queue/queuetest"
 )
 
 // bookStreams gives the book queues below a root, by "venue:symbol".
@@ -33,33 +32,6 @@ func bookStreams(t *testing.T, root string) map[string]string {
 	return out
 }
 
-func eachRecord(t *testing.T, dir string, use func(r *queue.Record)) {
-	t.Helper()
-	files, err := queue.ListSegments(dir)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, f := range files {
-		s, err := queue.OpenSegment(f.Path)
-		if err != nil {
-			t.Fatal(err)
-		}
-		for c := s.Cursor(); ; {
-			r, err := c.Next()
-			if errors.Is(err, io.EOF) {
-				break
-			}
-			if err != nil {
-				t.Fatal(err)
-			}
-			use(&r)
-		}
-		if err := s.Close(); err != nil {
-			t.Fatal(err)
-		}
-	}
-}
-
 // digestsFromStart replays a book stream from its very first record, passing over
 // the snapshots that the ETL made, and gives the book's digest at each moment.
 func digestsFromStart(t *testing.T, dir string, bt market.BookType, moments []int64) []string {
@@ -67,7 +39,7 @@ func digestsFromStart(t *testing.T, dir string, bt market.BookType, moments []in
 	b := book.New(bt)
 	out := make([]string, 0, len(moments))
 	var ev market.BookEvent
-	eachRecord(t, dir, func(r *queue.Record) {
+	queuetest.Each(t, dir, func(r *queue.Record) {
 		for len(out) < len(moments) && r.Time > moments[len(out)] {
 			out = append(out, fmt.Sprintf("%016x", b.Digest()))
 		}
@@ -140,7 +112,7 @@ func bookType(r recording) market.BookType {
 func randomMoments(t *testing.T, rng *rand.Rand, dir string, n int) []int64 {
 	t.Helper()
 	var times []int64
-	eachRecord(t, dir, func(r *queue.Record) { times = append(times, r.Time) })
+	queuetest.Each(t, dir, func(r *queue.Record) { times = append(times, r.Time) })
 	first, last := times[0], times[len(times)-1]
 	out := make([]int64, n)
 	for i := range out {
@@ -231,7 +203,7 @@ func cleanRecords(t *testing.T, root string) map[string][]string {
 	out := map[string][]string{}
 	for _, dir := range dirs {
 		rel, _ := filepath.Rel(root, dir)
-		eachRecord(t, dir, func(r *queue.Record) {
+		queuetest.Each(t, dir, func(r *queue.Record) {
 			out[rel] = append(out[rel], fmt.Sprintf("%d %d %d %d %d %x", r.Seq, r.Time, r.EventTime, r.Kind, r.Flags, r.Body))
 		})
 	}

@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -16,6 +15,7 @@ import (
 	"chronicle/book"
 	"chronicle/market"
 	"chronicle/store/queue"
+	"chronicle/store/queue/queuetest"
 )
 
 const second = int64(time.Second)
@@ -97,31 +97,12 @@ func runAll(t *testing.T, cfg Config) Stats {
 // records reads a whole clean stream.
 func records(t *testing.T, cfg Config, venue, symbol, stream string) []queue.Record {
 	t.Helper()
-	files, err := queue.ListSegments(StreamDir(cfg.CleanDir, venue, symbol, stream))
-	if err != nil {
-		t.Fatal(err)
-	}
 	var all []queue.Record
-	for _, f := range files {
-		s, err := queue.OpenSegment(f.Path)
-		if err != nil {
-			t.Fatal(err)
-		}
-		for c := s.Cursor(); ; {
-			r, err := c.Next()
-			if errors.Is(err, io.EOF) {
-				break
-			}
-			if err != nil {
-				t.Fatal(err)
-			}
-			r.Body = bytes.Clone(r.Body)
-			all = append(all, r)
-		}
-		if err := s.Close(); err != nil {
-			t.Fatal(err)
-		}
-	}
+	queuetest.Each(t, StreamDir(cfg.CleanDir, venue, symbol, stream), func(r *queue.Record) {
+		kept := *r
+		kept.Body = bytes.Clone(r.Body)
+		all = append(all, kept)
+	})
 	return all
 }
 
