@@ -75,6 +75,10 @@ func TestRun(t *testing.T) {
 			t.Logf("no project environment here: not run: %s", hint)
 			continue
 		}
+		if _, err := exec.LookPath("curl"); err != nil && strings.HasPrefix(hint, "curl") {
+			t.Logf("no curl here: not run: %s", hint)
+			continue
+		}
 		cmd := exec.Command("sh", "-c", hint)
 		cmd.Dir = ".."
 		out, err := cmd.CombinedOutput()
@@ -98,8 +102,7 @@ func TestRun(t *testing.T) {
 func waitForTier(t *testing.T, rest string) {
 	t.Helper()
 	for range 300 {
-		out, err := exec.Command("curl", "-s", rest+"/v1/segments").Output()
-		if err == nil && bytes.Contains(out, []byte(`"warm"`)) {
+		if strings.Contains(httpGet(t, rest+"/v1/segments"), `"warm"`) {
 			return
 		}
 		time.Sleep(100 * time.Millisecond) // polls another process
