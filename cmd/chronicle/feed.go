@@ -3,7 +3,9 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
+	"os"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -64,6 +66,10 @@ Killed at any moment it goes on where it stopped, without loss or repetition.`,
 				return err
 			}
 			log := cfg.logger()
+			// The zones may start in any order: without a feed yet there is nothing to do.
+			if err := os.MkdirAll(cfg.rawDir(), 0o755); err != nil {
+				return fmt.Errorf("raw queue: %w", err)
+			}
 			e, err := etl.Open(cmd.Context(), cfg.etlConfig(log))
 			if err != nil {
 				return err
