@@ -79,21 +79,20 @@ func (d *Dir) writeTemp(ctx context.Context, final string, r io.Reader, want Sum
 func tempPrefix(final string) string { return "." + filepath.Base(final) + ".tmp-" }
 
 // inFolder makes a folder and does something in it, again when the folder was
-// removed in between.
+// removed in between. That it is there afterwards does not tell that it was there
+// all the time, so what is missing for another reason is tried as often.
 func (d *Dir) inFolder(dir string, do func() error) error {
 	for try := 1; ; try++ {
 		if err := d.present(); err != nil {
 			return err
 		}
-		if err := durable.MkdirAll(dir, 0o755); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		// Made and removed by others meanwhile, it may be "there" and then not.
+		if err := durable.MkdirAll(dir, 0o755); err != nil && !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, fs.ErrExist) {
 			return err
 		}
 		err := do()
 		if !errors.Is(err, fs.ErrNotExist) || try == folderTries {
 			return err
-		}
-		if _, statErr := os.Stat(dir); statErr == nil {
-			return err // the folder is there: something else is missing
 		}
 	}
 }
