@@ -53,8 +53,12 @@ type streamState struct {
 }
 
 // Checkpoint makes all streams durable and then replaces the checkpoint. When it
-// returns without error a restart begins here.
+// returns without error a restart begins here. It is refused after a failure
+// inside a record, whose effects are neither all there nor all absent.
 func (e *ETL) Checkpoint() error {
+	if e.failed != nil {
+		return fmt.Errorf("checkpoint: %w", e.failed)
+	}
 	for _, inst := range e.instruments {
 		for _, s := range inst.streams {
 			if s == nil || s.w == nil {

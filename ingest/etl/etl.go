@@ -117,6 +117,7 @@ type ETL struct {
 	channels    map[string]*channel
 
 	sinceCheckpoint uint64
+	failed          error // what ended the pipeline inside a record: its state is of no moment
 	scratch         scratch
 	counters        counters
 }
@@ -213,6 +214,9 @@ func (e *ETL) Run(ctx context.Context) error {
 
 // step processes one raw record; it returns false when there is none yet.
 func (e *ETL) step() (bool, error) {
+	if e.failed != nil {
+		return false, e.failed
+	}
 	r, ok, err := e.raw.Next()
 	if err != nil {
 		return false, fmt.Errorf("etl: raw queue after record %d: %w", e.rawSeq, err)
@@ -224,7 +228,8 @@ func (e *ETL) step() (bool, error) {
 		return false, fmt.Errorf("etl: raw queue gave record %d after %d: %w", r.Seq, e.rawSeq, queue.ErrCorrupt)
 	}
 	if err := e.process(&r); err != nil {
-		return false, fmt.Errorf("etl: raw record %d (%v): %w", r.Seq, market.Kind(r.Kind), err)
+		e.failed = fmt.Errorf("etl: raw record %d (%v): %w", r.Seq, market.Kind(r.Kind), err)
+		return false, e.failed
 	}
 	e.rawSeq = r.Seq
 	e.counters.rawSeq.Store(r.Seq)
@@ -329,8 +334,13 @@ func (e *ETL) rollAll() error {
 }
 
 // Close writes a checkpoint and closes every stream, leaving the last segments
-// open for the next start.
+// open for the next start. After a failure inside a record there is no checkpoint
+// to write: the record's streams are between two states, and the next start makes
+// what is missing from the last checkpoint.
 func (e *ETL) Close() error {
+	if e.failed != nil {
+		return e.abandon()
+	}
 	return errors.Join(e.Checkpoint(), e.abandon())
 }
 

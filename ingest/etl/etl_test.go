@@ -433,3 +433,44 @@ func TestAnotherRawQueueIsNoticed(t *testing.T) {
 		}
 	}
 }
+
+// TestFailureInsideARecord: when a record fails after part of it was written, the
+// checkpoint stays where it was, and the next run writes that part only once.
+func TestFailureInsideARecord(t *testing.T) {
+	dir := t.TempDir()
+	s := newScript(t, dir)
+	s.session(market.SessionSourceBegin, "v")
+	s.session(market.SessionNew, "v")
+	s.define(1, "v", "a", market.L3, false)
+	s.delta(1, 1, 0, market.Entry{OrderID: 9, Side: market.Bid, Price: 100, Size: 10, Action: market.Add})
+	s.delta(1, 2, 0,
+		market.Entry{OrderID: 9, Side: market.NoSide, Price: market.UndefPrice, Size: 4, Action: market.Fill},
+		market.Entry{OrderID: 77, Side: market.NoSide, Price: market.UndefPrice, Size: 4, Action: market.Exec})
+	s.session(market.SessionSourceEnd, "v")
+	whole := config(dir, filepath.Join(dir, "whole"))
+	runAll(t, whole)
+
+	cfg := config(dir, filepath.Join(dir, "parts"))
+	trades := StreamDir(cfg.CleanDir, "v", "a", market.StreamTrade)
+	if err := os.MkdirAll(filepath.Dir(trades), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(trades, nil, 0o644); err != nil { // no queue can be made there
+		t.Fatal(err)
+	}
+	e, err := Open(t.Context(), cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := e.CatchUp(t.Context()); err == nil {
+		t.Fatal("the trade could be written where there is no place for it")
+	}
+	if err := e.Close(); err != nil {
+		t.Errorf("close after a failure: %v", err)
+	}
+	if err := os.Remove(trades); err != nil {
+		t.Fatal(err)
+	}
+	runAll(t, cfg)
+	compareDumps(t, dump(t, whole), dump(t, cfg))
+}
