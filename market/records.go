@@ -166,6 +166,12 @@ const (
 	StreamStatus = "status"
 )
 
+// StreamPath gives the place of a stream's queue below the folder of the clean
+// queues, with slashes: "<venue>/<symbol>/<stream>.q".
+func StreamPath(venue, symbol, stream string) string {
+	return venue + "/" + symbol + "/" + stream + ".q"
+}
+
 // AllSymbol is the symbol under which a venue's messages that concern no single
 // instrument are kept.
 const AllSymbol = "_all"

@@ -13,6 +13,7 @@ import (
 
 	"github.com/apache/arrow-go/v18/arrow/memory"
 
+	"chronicle/market"
 	"chronicle/store/blob"
 	"chronicle/store/manifest"
 )
@@ -117,7 +118,7 @@ func (a *Archive) Close() error {
 
 // streamDir gives the folder of a clean queue.
 func (a *Archive) streamDir(id streamID) string {
-	return filepath.Join(a.clean, id.Venue, id.Symbol, id.Stream+".q")
+	return filepath.Join(a.clean, filepath.FromSlash(market.StreamPath(id.Venue, id.Symbol, id.Stream)))
 }
 
 // hotPlace gives the place of a file of a clean queue.

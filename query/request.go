@@ -32,7 +32,7 @@ func (r *BookRequest) normalize() (err error) {
 		return invalid("depth", strconv.Itoa(r.Depth), fmt.Sprintf("1 to %d", MaxDepth), "number of levels a side is out of range")
 	}
 	if r.At == market.UndefTimestamp {
-		return invalid("at", "", timeAllowed, "a time is needed")
+		return invalid("at", "", TimeAllowed, "a time is needed")
 	}
 	if r.Clock, err = ParseClock(string(r.Clock)); err != nil {
 		return err

@@ -11,7 +11,8 @@ import (
 // timeLayout is RFC 3339 in UTC with all nine decimals.
 const timeLayout = "2006-01-02T15:04:05.000000000Z"
 
-const timeAllowed = "RFC 3339 with up to nine decimals, such as 2026-01-02T10:00:00.000000001Z, or integer nanoseconds since 1970"
+// TimeAllowed says how a time may be written, for errors and documents.
+const TimeAllowed = "RFC 3339 with up to nine decimals, such as 2026-01-02T10:00:00.000000001Z, or integer nanoseconds since 1970"
 
 // ParseTime reads a time as RFC 3339 with up to nine decimals, or as integer
 // nanoseconds since the epoch. Nothing is rounded.
@@ -36,7 +37,7 @@ func ParseTime(s string) (int64, error) {
 	return t.UnixNano(), nil
 }
 
-func badTime(given, detail string) error { return invalid("time", given, timeAllowed, detail) }
+func badTime(given, detail string) error { return invalid("time", given, TimeAllowed, detail) }
 
 // decimals counts the digits after the decimal point.
 func decimals(s string) int {

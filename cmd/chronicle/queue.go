@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/hex"
 	"encoding/json"
@@ -10,11 +11,11 @@ import (
 	"os"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/spf13/cobra"
 
 	"chronicle/market"
+	"chronicle/query"
 	"chronicle/store/queue"
 )
 
@@ -149,11 +150,9 @@ func (st segmentStat) print(w io.Writer) error {
 	return err
 }
 
+// timeText gives a time for people; "-" for one that is not known.
 func timeText(ns int64) string {
-	if ns == market.UndefTimestamp {
-		return "-"
-	}
-	return time.Unix(0, ns).UTC().Format("2006-01-02T15:04:05.000000000Z")
+	return cmp.Or(query.FormatTime(ns), "-")
 }
 
 func queueDump() *cobra.Command {

@@ -53,7 +53,7 @@ var streamNames = [streamCount]string{market.StreamBook, market.StreamTrade, mar
 
 // StreamDir gives the directory of one clean queue below the clean directory.
 func StreamDir(cleanDir, venue, symbol, stream string) string {
-	return filepath.Join(cleanDir, venue, symbol, stream+".q")
+	return filepath.Join(cleanDir, filepath.FromSlash(market.StreamPath(venue, symbol, stream)))
 }
 
 // open attaches to the stream's queue and checks that it is not behind.
@@ -149,7 +149,7 @@ func (s *stream) begin(n int) error {
 			return err
 		}
 	}
-	if s.records > 0 && s.bytes+recordSize(n) > s.e.policy.RollBytes {
+	if s.records > 0 && s.bytes+int64(queue.RecordSize(n)) > s.e.policy.RollBytes {
 		return s.roll()
 	}
 	return nil
@@ -195,7 +195,7 @@ func (s *stream) commit(r queue.Record, n int, reserved bool) error {
 	s.lastTime = max(s.lastTime, r.Time)
 	s.next++
 	s.records++
-	s.bytes += recordSize(n)
+	s.bytes += int64(queue.RecordSize(n))
 	return nil
 }
 
@@ -238,12 +238,6 @@ func (s *stream) close() error {
 	}
 	return s.w.Close()
 }
-
-// recordHeader is the size in bytes of a queue record's header.
-const recordHeader = 40
-
-// recordSize is the space that a record with a body of n bytes takes in a segment.
-func recordSize(n int) int64 { return int64(recordHeader+n+7) &^ 7 }
 
 // firstFlag marks the first record of a segment as a place to start reading from.
 func (s *stream) firstFlag() uint16 {

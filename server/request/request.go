@@ -77,7 +77,7 @@ func (r *Request) Book() (query.BookRequest, query.PriceType, error) {
 		return q, "", err
 	}
 	if r.At == "" {
-		return q, "", refuse("at", "", TimeAllowed, "the time of the book is needed")
+		return q, "", refuse("at", "", query.TimeAllowed, "the time of the book is needed")
 	}
 	var err error
 	if q.At, err = r.At.parse("at"); err != nil {

@@ -9,9 +9,6 @@ import (
 	"chronicle/query"
 )
 
-// TimeAllowed says how a time may be written.
-const TimeAllowed = "RFC 3339 with up to nine decimals, such as 2026-01-02T10:00:00.000000001Z, or integer nanoseconds since 1970"
-
 // Time is a time as the client wrote it: RFC 3339 or integer nanoseconds. In
 // JSON the latter may be a number too. Empty means that none was given.
 type Time string
@@ -27,7 +24,7 @@ func (t *Time) UnmarshalJSON(b []byte) error {
 		return nil
 	}
 	if _, err := strconv.ParseInt(string(b), 10, 64); err != nil {
-		return refuse("time", clip(string(b)), TimeAllowed, "not a time")
+		return refuse("time", clip(string(b)), query.TimeAllowed, "not a time")
 	}
 	*t = Time(b)
 	return nil
@@ -44,7 +41,7 @@ func (t Time) parse(field string) (int64, error) {
 	if errors.As(err, &q) {
 		detail = q.Detail
 	}
-	return 0, refuse(field, clip(string(t)), TimeAllowed, detail)
+	return 0, refuse(field, clip(string(t)), query.TimeAllowed, detail)
 }
 
 // day reads a UTC day such as 2026-01-02 as the range from its first nanosecond

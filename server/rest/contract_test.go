@@ -103,8 +103,8 @@ func TestContractAgreesWithQuery(t *testing.T) {
 	if want := strings.Replace(strings.Join(query.Schemas, ", "), "mbp-N", "mbp-1 to mbp-"+strconv.Itoa(query.MaxMBPDepth), 1); allowed != want {
 		t.Errorf("schemas %q, want %q", allowed, want)
 	}
-	if time := p["At"].Value.Extensions["x-allowed"]; time != request.TimeAllowed {
-		t.Errorf("times %q, want %q", time, request.TimeAllowed)
+	if time := p["At"].Value.Extensions["x-allowed"]; time != query.TimeAllowed {
+		t.Errorf("times %q, want %q", time, query.TimeAllowed)
 	}
 }
 

@@ -11,6 +11,7 @@ import (
 
 	"chronicle/market"
 	"chronicle/store/blob"
+	"chronicle/store/queue"
 )
 
 // Hot is the name of the tier that is no tier: the clean queues. The key of a
@@ -38,7 +39,7 @@ func (r Ref) StreamID() StreamID {
 
 // HotKey gives the segment's key in the hot tier.
 func (r Ref) HotKey() string {
-	return path.Join(r.Venue, r.Symbol, r.Stream+".q", fmt.Sprintf("%020d.q", r.FirstSeq))
+	return path.Join(market.StreamPath(r.Venue, r.Symbol, r.Stream), queue.SegmentName(r.FirstSeq))
 }
 
 // StreamID names a clean stream.
@@ -98,7 +99,7 @@ func (s *Segment) Location() Location { return Location{Tier: s.Tier, Key: s.Key
 // ArchiveKey gives the key that the segment has in every tier but the hot one:
 // "<venue>/<symbol>/<stream>/<date>/<first_seq %020d>.q".
 func (s *Segment) ArchiveKey() string {
-	return path.Join(s.Venue, s.Symbol, s.Stream, s.Date, fmt.Sprintf("%020d.q", s.FirstSeq))
+	return path.Join(s.Venue, s.Symbol, s.Stream, s.Date, queue.SegmentName(s.FirstSeq))
 }
 
 // Gap is a row of the gap ledger. Sequences are the venue's, inclusive; Start and

@@ -38,7 +38,7 @@ func (s *active) setLimit() { s.limit = int(s.size.Load()) - endSize }
 
 // grow reserves space for a record with a body of n bytes.
 func (s *active) grow(n int) error {
-	if err := s.ensure(int64(s.pos + recordSize(n) + endSize)); err != nil {
+	if err := s.ensure(int64(s.pos + RecordSize(n) + endSize)); err != nil {
 		return err
 	}
 	s.setLimit()
@@ -47,7 +47,7 @@ func (s *active) grow(n int) error {
 
 // fits tells whether a record with a body of n bytes is within the planned capacity.
 func (s *active) fits(n int) bool {
-	return int64(s.pos+recordSize(n)+endSize) <= s.head.capacity || s.pos == headerPage
+	return int64(s.pos+RecordSize(n)+endSize) <= s.head.capacity || s.pos == headerPage
 }
 
 // commit makes the record at pos, whose body of n bytes is in place, visible.
@@ -70,7 +70,7 @@ func (s *active) commit(r *Record, seq uint64, n int) error {
 	if due {
 		s.addIndex(r, seq)
 	}
-	s.pos += recordSize(n)
+	s.pos += RecordSize(n)
 	return nil
 }
 

@@ -50,7 +50,7 @@ func BenchmarkAppend64(b *testing.B) {
 		b.ResetTimer()
 		at := 0
 		for range b.N {
-			if at+recordSize(64) > len(mem) {
+			if at+RecordSize(64) > len(mem) {
 				at = 0
 			}
 			copy(mem[at+recordHeader:], payload)
@@ -58,7 +58,7 @@ func BenchmarkAppend64(b *testing.B) {
 				le.PutUint32(mem[at+4:], crc32.Update(0, castagnoli, mem[at+8:at+recordHeader+64]))
 			}
 			storeWord(mem, at, 65)
-			at += recordSize(64)
+			at += RecordSize(64)
 		}
 	}
 	b.Run("floor=copy+store", func(b *testing.B) { bare(b, false) })
@@ -81,7 +81,7 @@ func benchAppend(b *testing.B, o Options, wait bool) {
 	b.ReportAllocs()
 	b.ResetTimer()
 	for i := range b.N {
-		if s := w.active; wait && (s == nil || s.pos+recordSize(64) > s.limit) {
+		if s := w.active; wait && (s == nil || s.pos+RecordSize(64) > s.limit) {
 			b.StopTimer()
 			_, err := w.Append(Record{Body: payload}) // takes the segment that is ready
 			must(b, err)
@@ -168,7 +168,7 @@ func BenchmarkRead64(b *testing.B) {
 	must(b, w.Roll())
 	b.Run("sealed", run)
 	b.Run("verify-52MB", func(b *testing.B) {
-		b.SetBytes(n * int64(recordSize(64)))
+		b.SetBytes(n * int64(RecordSize(64)))
 		for range b.N {
 			s, err := OpenSegment(path)
 			must(b, err)

@@ -118,5 +118,5 @@ func looksLikeRecord(b []byte, last, room uint64) int {
 	if crc32.Update(0, castagnoli, b[8:recordHeader+n]) != le.Uint32(b[4:]) {
 		return 0
 	}
-	return recordSize(n)
+	return RecordSize(n)
 }

@@ -60,8 +60,8 @@ var (
 	castagnoli = crc32.MakeTable(crc32.Castagnoli)
 )
 
-// recordSize gives the bytes that a record with a body of n bytes takes.
-func recordSize(n int) int { return (recordHeader + n + recordAlign - 1) &^ (recordAlign - 1) }
+// RecordSize gives the bytes that a record with a body of n bytes takes.
+func RecordSize(n int) int { return (recordHeader + n + recordAlign - 1) &^ (recordAlign - 1) }
 
 // putRecord writes all of a record's header except its length word. The body of
 // n bytes is in b already.

@@ -34,7 +34,7 @@ func readRecord(src source, off int64, seq uint64) (r Record, length int64, mark
 	if r, err = parseRecord(b, seq); err != nil {
 		return Record{}, 0, mark, fmt.Errorf("offset %d: %w", off, err)
 	}
-	return r, int64(recordSize(n)), mark, nil
+	return r, int64(RecordSize(n)), mark, nil
 }
 
 // walk reads records from off on into s until nothing more is committed or one

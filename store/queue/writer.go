@@ -83,7 +83,7 @@ func (w *Writer) start() {
 // the call may be repeated, [ErrTooBig] for a body of more than MaxBody bytes.
 func (w *Writer) Append(r Record) (uint64, error) {
 	n, s := len(r.Body), w.active
-	if s == nil || n > MaxBody || s.pos+recordSize(n) > s.limit {
+	if s == nil || n > MaxBody || s.pos+RecordSize(n) > s.limit {
 		var err error
 		if s, err = w.makeRoom(n); err != nil {
 			return 0, err
@@ -107,7 +107,7 @@ func (w *Writer) Reserve(n int) ([]byte, error) {
 		return nil, fmt.Errorf("reserve %d bytes in queue %s: give 0 or more", n, w.dir)
 	}
 	s := w.active
-	if s == nil || n > MaxBody || s.pos+recordSize(n) > s.limit {
+	if s == nil || n > MaxBody || s.pos+RecordSize(n) > s.limit {
 		var err error
 		if s, err = w.makeRoom(n); err != nil {
 			return nil, err
@@ -171,7 +171,7 @@ func (w *Writer) makeRoom(n int) (*active, error) {
 // begin makes the segment for the next record, whose body has n bytes, and gives
 // it its name. On an error there is no new segment, and the old one goes on.
 func (w *Writer) begin(n int) (*active, error) {
-	need := int64(headerPage + recordSize(n) + endSize)
+	need := int64(headerPage + RecordSize(n) + endSize)
 	var s *active
 	if w.helper != nil && need <= w.options.SegmentBytes {
 		s = w.helper.take()

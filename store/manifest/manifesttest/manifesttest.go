@@ -61,7 +61,7 @@ func (s *Stream) ID() manifest.StreamID {
 
 // Dir gives the stream's queue below the folder of the clean queues.
 func (s *Stream) Dir(clean string) string {
-	return filepath.Join(clean, s.Venue, s.Symbol, s.Stream+".q")
+	return filepath.Join(clean, filepath.FromSlash(market.StreamPath(s.Venue, s.Symbol, s.Stream)))
 }
 
 // Write appends the stream to its queue and gives the files of its sealed segments.
