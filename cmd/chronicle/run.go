@@ -99,7 +99,7 @@ func (s *system) open(ctx context.Context) (err error) {
 	if s.servers, err = listen(s.cfg, s.archive, s.log); err != nil {
 		return err
 	}
-	s.conn, err = feed.ListenUDP(feed.LiveOptions{Format: s.format(), Listen: s.cfg.Feed.Listen})
+	s.conn, err = feed.ListenUDP(feed.PacketOptions{Listen: s.cfg.Feed.Listen})
 	if err != nil {
 		return fmt.Errorf("--listen: %w", err)
 	}
@@ -114,7 +114,7 @@ func (s *system) format() string {
 }
 
 func (s *system) liveOptions() feed.LiveOptions {
-	o := feed.LiveOptions{Format: s.format(), Conn: s.conn, Log: s.log}
+	o := feed.LiveOptions{Format: s.format(), Packets: feed.PacketOptions{Conn: s.conn}, Log: s.log}
 	if s.cfg.Feed.Source == "sim" {
 		o.Venue = "sim"
 	}

@@ -142,7 +142,7 @@ func refine(t *testing.T, l *line) Config {
 	defer cancel()
 	l.end = cancel
 	var counters feed.Counters
-	err = feed.Live(ctx, w, feed.LiveOptions{Format: "itch", Venue: "sim", Conn: l, Now: l.now}, &counters)
+	err = feed.Live(ctx, w, feed.LiveOptions{Format: "itch", Venue: "sim", Packets: feed.PacketOptions{Conn: l}, Now: l.now}, &counters)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -2,26 +2,32 @@ package feed
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"net"
-	"net/netip"
 	"time"
 
-	"chronicle/ingest/feed/emit"
-	"chronicle/ingest/feed/itch"
-	"chronicle/ingest/feed/moldudp"
 	"chronicle/store/queue"
 )
 
-// maxDatagram is more than any UDP datagram holds.
-const maxDatagram = 1 << 16
-
 // LiveOptions say what to receive.
 type LiveOptions struct {
-	// Format is the wire format; "itch" (over MoldUDP64) is the one there is. Required.
+	// Format is the wire format; see Formats. Required.
 	Format string
+	// Venue is the venue of the instruments. Default: the format's.
+	Venue string
+	// Packets says where the datagrams of itch and iex-* come from.
+	Packets PacketOptions
+	// WebSocket says what to ask of a venue that is reached over the web.
+	WebSocket WebSocketOptions
+	// Now gives the time, where the kernel does not. Default: time.Now.
+	Now func() time.Time
+	// Log takes what a person may want to know. Default: discard.
+	Log *slog.Logger
+}
+
+// PacketOptions say where datagrams come from.
+type PacketOptions struct {
 	// Listen is the UDP address to receive on, "127.0.0.1:26477" or a multicast
 	// group "233.54.12.111:26477". Required unless Conn is set.
 	Listen string
@@ -30,14 +36,8 @@ type LiveOptions struct {
 	// Conn receives instead of Listen, for who must know the port before; see
 	// ListenUDP. Live closes it.
 	Conn net.PacketConn
-	// Venue is the venue of the instruments. Default: the format's.
-	Venue string
 	// ReadBuffer is the socket's receive buffer in bytes. Default: 16 MiB.
 	ReadBuffer int
-	// Now gives the receive time of a datagram. Default: time.Now.
-	Now func() time.Time
-	// Log takes what a person may want to know. Default: discard.
-	Log *slog.Logger
 }
 
 func (o *LiveOptions) fill() error {
@@ -46,10 +46,7 @@ func (o *LiveOptions) fill() error {
 		return err
 	}
 	if !format.Live {
-		return fmt.Errorf("format %q cannot be received live (itch can)", o.Format)
-	}
-	if o.Conn == nil && o.Listen == "" {
-		return errors.New("live feed: Listen is empty: give the UDP address to receive on")
+		return fmt.Errorf("format %q cannot be received live", o.Format)
 	}
 	if o.Venue == "" {
 		o.Venue = format.Venue
@@ -63,112 +60,17 @@ func (o *LiveOptions) fill() error {
 	return nil
 }
 
-// ListenUDP opens the socket that LiveOptions.Listen, Interface and ReadBuffer
-// describe; its LocalAddr tells the port that was given for port 0.
-func ListenUDP(opts LiveOptions) (*net.UDPConn, error) {
-	addr, err := netip.ParseAddrPort(opts.Listen)
-	if err != nil {
-		return nil, fmt.Errorf("listen address %q: %w (write address:port)", opts.Listen, err)
-	}
-	conn, err := listen(net.UDPAddrFromAddrPort(addr), opts.Interface)
-	if err != nil {
-		return nil, fmt.Errorf("listen on %s: %w", opts.Listen, err)
-	}
-	size := opts.ReadBuffer
-	if size <= 0 {
-		size = 16 << 20
-	}
-	if err := conn.SetReadBuffer(size); err != nil {
-		_ = conn.Close()
-		return nil, fmt.Errorf("listen on %s: set a receive buffer of %d bytes: %w", opts.Listen, size, err)
-	}
-	return conn, nil
-}
-
-func listen(addr *net.UDPAddr, name string) (*net.UDPConn, error) {
-	if !addr.IP.IsMulticast() {
-		return net.ListenUDP("udp", addr)
-	}
-	var ifi *net.Interface
-	if name != "" {
-		var err error
-		if ifi, err = net.InterfaceByName(name); err != nil {
-			return nil, fmt.Errorf("interface %q: %w", name, err)
-		}
-	}
-	return net.ListenMulticastUDP("udp", ifi, addr)
-}
-
-// receive is where datagrams come from. A source that reads many at once and
-// takes the kernel's receive times serves Live as well.
-type receive interface {
-	// Next gives the next datagram, valid until the next call, and its time of
-	// receipt in ns since the Unix epoch. It fails when it is told to stop.
-	Next() (data []byte, recv int64, err error)
-}
-
-// socket receives one datagram at a time and stamps it when it is read.
-type socket struct {
-	conn net.PacketConn
-	now  func() time.Time
-	buf  [maxDatagram]byte
-}
-
-var _ receive = (*socket)(nil)
-
-func (s *socket) Next() ([]byte, int64, error) {
-	var n int
-	var err error
-	if udp, ok := s.conn.(*net.UDPConn); ok { // without an allocation for the sender's address
-		n, _, err = udp.ReadFromUDPAddrPort(s.buf[:])
-	} else {
-		n, _, err = s.conn.ReadFrom(s.buf[:])
-	}
-	return s.buf[:n], s.now().UnixNano(), err
-}
-
-// Live receives datagrams and appends their records to the queue until ctx is
-// done, which is no error. It counts in c, which may be read meanwhile. Live
-// input has a source_begin, but no source_end.
-//
-// An ITCH message's date comes from the time of receipt, in New York.
+// Live receives and appends records to the queue until ctx is done, which is no
+// error. It counts in c, which may be read meanwhile. Live input has a
+// source_begin, but no source_end.
 func Live(ctx context.Context, w *queue.Writer, opts LiveOptions, c *Counters) error {
 	if err := opts.fill(); err != nil {
 		return err
 	}
-	conn := opts.Conn
-	if conn == nil {
-		udp, err := ListenUDP(opts)
-		if err != nil {
-			return err
-		}
-		conn = udp
+	switch opts.Format {
+	case "itch":
+		return livePackets(ctx, w, opts, c)
 	}
-	defer conn.Close()
-	stop := context.AfterFunc(ctx, func() { _ = conn.SetReadDeadline(time.Unix(1, 0)) })
-	defer stop()
-	e := emit.New(w, c, emit.Options{
-		Source: opts.Format, Venue: opts.Venue, Name: conn.LocalAddr().String(), Unit: "packet", Log: opts.Log,
-	})
-	opts.Log.Info("feed receives", "address", conn.LocalAddr().String(), "format", opts.Format, "venue", opts.Venue)
-	return pump(ctx, &socket{conn: conn, now: opts.Now}, e)
+	return liveWebSocket(ctx, w, opts, c)
 }
 
-// pump moves datagrams from the source to the queue.
-func pump(ctx context.Context, from receive, e *emit.Emitter) error {
-	receiver := moldudp.NewReceiver(e, itch.Channel, itch.NewDecoder(e, itch.ReceiptClock(), 0))
-	for n := uint64(1); ; n++ {
-		data, recv, err := from.Next()
-		if err != nil {
-			if ctx.Err() != nil {
-				return nil
-			}
-			return fmt.Errorf("receive: %w", err)
-		}
-		e.At(n)
-		receiver.Packet(recv, data)
-		if err := e.Err(); err != nil {
-			return err
-		}
-	}
-}

@@ -33,7 +33,7 @@ type liveFeed struct {
 func startLive(t *testing.T, now func() time.Time) *liveFeed {
 	t.Helper()
 	w, dir := openRaw(t)
-	conn, err := ListenUDP(LiveOptions{Listen: "127.0.0.1:0"})
+	conn, err := ListenUDP(PacketOptions{Listen: "127.0.0.1:0"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -41,7 +41,7 @@ func startLive(t *testing.T, now func() time.Time) *liveFeed {
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() {
-		done <- Live(ctx, w, LiveOptions{Format: "itch", Conn: conn, Venue: "sim", Now: now}, f.counts)
+		done <- Live(ctx, w, LiveOptions{Format: "itch", Packets: PacketOptions{Conn: conn}, Venue: "sim", Now: now}, f.counts)
 	}()
 	f.stop = sync.OnceFunc(func() {
 		cancel()
@@ -267,11 +267,10 @@ func TestLiveOptionsAreChecked(t *testing.T) {
 	w, _ := openRaw(t)
 	defer w.Close()
 	for text, opts := range map[string]LiveOptions{
-		"there are":    {Format: "morse", Listen: "127.0.0.1:0"},
-		"cannot be":    {Format: "kraken", Listen: "127.0.0.1:0"},
+		"there are":    {Format: "morse"},
 		"Listen":       {Format: "itch"},
-		"address:port": {Format: "itch", Listen: "localhost"},
-		"nosuchif":     {Format: "itch", Listen: "239.1.2.3:26477", Interface: "nosuchif"},
+		"address:port": {Format: "itch", Packets: PacketOptions{Listen: "localhost"}},
+		"nosuchif":     {Format: "itch", Packets: PacketOptions{Listen: "239.1.2.3:26477", Interface: "nosuchif"}},
 	} {
 		if err := Live(context.Background(), w, opts, &Counters{}); err == nil || !strings.Contains(err.Error(), text) {
 			t.Errorf("%+v: error %v, want one that mentions %q", opts, err, text)
