@@ -73,4 +73,3 @@ func Live(ctx context.Context, w *queue.Writer, opts LiveOptions, c *Counters) e
 	}
 	return liveWebSocket(ctx, w, opts, c)
 }
-
