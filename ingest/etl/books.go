@@ -128,8 +128,9 @@ func (e *ETL) join(inst *instrument, snap *market.BookEvent, time, eventTime int
 // the event itself.
 func (e *ETL) emit(inst *instrument, kind market.Kind, ev *market.BookEvent, time, eventTime int64) error {
 	s := e.stream(inst, bookStream)
+	var trades []market.Trade
 	if inst.def.BookType == market.L3 && kind == market.KindBook {
-		e.resolve(inst, ev)
+		trades = e.scratch.resolver.Resolve(inst.book, ev)
 	}
 	if err := s.begin(ev.Size(kind)); err != nil {
 		return err
@@ -155,7 +156,17 @@ func (e *ETL) emit(inst *instrument, kind market.Kind, ev *market.BookEvent, tim
 	if ev.Seq != 0 {
 		inst.seq = ev.Seq
 	}
-	return e.executions(inst, ev, time, eventTime)
+	return e.executions(inst, trades, time, eventTime)
+}
+
+// executions writes the trades that an event contains.
+func (e *ETL) executions(inst *instrument, trades []market.Trade, time, eventTime int64) error {
+	for i := range trades {
+		if err := e.stream(inst, tradeStream).put(market.KindTrade, time, eventTime, market.TradeSize, &trades[i]); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // apply changes the book and returns what proves it wrong, or nil.

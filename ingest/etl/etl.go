@@ -33,6 +33,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"chronicle/book"
 	"chronicle/internal/filelock"
 	"chronicle/market"
 	"chronicle/store/queue"
@@ -125,9 +126,8 @@ type ETL struct {
 // scratch holds buffers that are reused from record to record.
 type scratch struct {
 	event    market.BookEvent
-	resolved []market.Entry
+	resolver book.Resolver
 	snapshot market.BookEvent
-	trades   []market.Trade // of the event being applied
 	trade    market.Trade
 	quote    market.Quote
 	status   market.Status
