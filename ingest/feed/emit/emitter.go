@@ -40,6 +40,12 @@ type Options struct {
 	Name   string       // file name or address, for people
 	Unit   string       // what positions count, for logs: "line", "packet"; default "unit"
 	Log    *slog.Logger // default: discard
+
+	// Repeat writes an instrument's definition again before its first message in
+	// each segment of the queue, so that a segment can be read by itself and
+	// retention may take those before. It is for live input: what it writes depends
+	// on where segments end.
+	Repeat bool
 }
 
 // Emitter writes one source's records. See the package for its rules.
@@ -51,11 +57,12 @@ type Emitter struct {
 	begin     bool // source_begin is written
 	err       error
 	pos       uint64
-	last      int64               // ts_recv of the last record
-	max       int64               // highest ts_recv of any record
-	defs      []market.Definition // by id - 1
-	channels  []string            // every channel, in order of appearance
-	connected []string            // every connection that was up once
+	last      int64        // ts_recv of the last record
+	max       int64        // highest ts_recv of any record
+	defs      []definition // by id - 1
+	segments  segmented    // tells where segments begin; nil: definitions are not repeated
+	channels  []string     // every channel, in order of appearance
+	connected []string     // every connection that was up once
 }
 
 // New makes an emitter that writes to q and counts in c.
@@ -66,7 +73,11 @@ func New(q Queue, c *Counters, opts Options) *Emitter {
 	if opts.Unit == "" {
 		opts.Unit = "unit"
 	}
-	return &Emitter{q: q, c: c, opts: opts, last: market.UndefTimestamp, max: market.UndefTimestamp}
+	e := &Emitter{q: q, c: c, opts: opts, last: market.UndefTimestamp, max: market.UndefTimestamp}
+	if opts.Repeat {
+		e.segments, _ = q.(segmented)
+	}
+	return e
 }
 
 // Err gives the first error of the queue, or nil.
@@ -97,8 +108,9 @@ func (e *Emitter) Skip(reason Reason, attrs ...slog.Attr) {
 	e.opts.Log.LogAttrs(context.Background(), slog.LevelDebug, "input skipped", attrs...)
 }
 
-// reserve gives room for a body of n bytes, or nil when the queue has failed.
-func (e *Emitter) reserve(recv int64, n int) []byte {
+// reserve gives room for a body of n bytes of a record of instrument id (0 for
+// none), or nil when the queue has failed.
+func (e *Emitter) reserve(recv int64, id uint32, n int) []byte {
 	if e.err != nil {
 		return nil
 	}
@@ -108,6 +120,20 @@ func (e *Emitter) reserve(recv int64, n int) []byte {
 		if e.err != nil {
 			return nil
 		}
+	}
+	b := e.room(n)
+	// A definition takes the place and the record the next, which may be in the
+	// segment after: hence twice. One as large as a segment has no room beside it.
+	for i := 0; i < 2 && b != nil && id != 0 && e.segments != nil && e.segments.SegmentSeq() != e.defs[id-1].segment; i++ {
+		e.writeDefinition(recv, market.UndefTimestamp, id)
+		b = e.room(n)
+	}
+	return b
+}
+
+func (e *Emitter) room(n int) []byte {
+	if e.err != nil {
+		return nil
 	}
 	b, err := e.q.Reserve(n)
 	if err != nil {
@@ -120,6 +146,9 @@ func (e *Emitter) reserve(recv int64, n int) []byte {
 // commit publishes the record whose body reserve gave room for.
 func (e *Emitter) commit(kind market.Kind, id uint32, recv, event int64, n int) {
 	rec := queue.Record{Time: recv, EventTime: event, Kind: uint16(kind), Tag: id}
+	if kind == market.KindDefinition || kind == market.KindSession {
+		rec.Flags = queue.FlagKey
+	}
 	if _, err := e.q.Commit(rec, n); err != nil {
 		e.err = fmt.Errorf("append a %v record to the raw queue: %w", kind, err)
 		return

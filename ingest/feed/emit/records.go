@@ -15,24 +15,24 @@ const maxBody = 16 << 20
 func (e *Emitter) Define(recv, event int64, d market.Definition) uint32 {
 	d.Venue = e.opts.Venue
 	if d.ID != 0 && int(d.ID) <= len(e.defs) {
-		if e.defs[d.ID-1] == d {
+		if e.defs[d.ID-1].Definition == d {
 			return d.ID
 		}
-		e.defs[d.ID-1] = d
 	} else {
 		d.ID = uint32(len(e.defs) + 1)
-		e.defs = append(e.defs, d)
+		e.defs = append(e.defs, definition{})
 		e.c.Instruments.Add(1)
 	}
+	e.defs[d.ID-1] = definition{Definition: d, body: market.EncodeJSON(&d)}
 	if d.Channel != "" && !slices.Contains(e.channels, d.Channel) {
 		e.channels = append(e.channels, d.Channel)
 	}
-	e.put(market.KindDefinition, d.ID, recv, event, market.EncodeJSON(&d))
+	e.writeDefinition(recv, event, d.ID)
 	return d.ID
 }
 
 // Definition gives the definition in force of an id that Define has given.
-func (e *Emitter) Definition(id uint32) market.Definition { return e.defs[id-1] }
+func (e *Emitter) Definition(id uint32) market.Definition { return e.defs[id-1].Definition }
 
 // Book writes a KindBook or KindSnapshot record.
 func (e *Emitter) Book(kind market.Kind, id uint32, recv, event int64, b *market.BookEvent) {
@@ -41,7 +41,7 @@ func (e *Emitter) Book(kind market.Kind, id uint32, recv, event int64, b *market
 		e.Skip(TooLarge)
 		return
 	}
-	if body := e.reserve(recv, n); body != nil {
+	if body := e.reserve(recv, id, n); body != nil {
 		b.Put(body, kind)
 		e.commit(kind, id, recv, event, n)
 	}
@@ -49,7 +49,7 @@ func (e *Emitter) Book(kind market.Kind, id uint32, recv, event int64, b *market
 
 // Trade writes a KindTrade record.
 func (e *Emitter) Trade(id uint32, recv, event int64, t *market.Trade) {
-	if body := e.reserve(recv, market.TradeSize); body != nil {
+	if body := e.reserve(recv, id, market.TradeSize); body != nil {
 		t.Put(body)
 		e.commit(market.KindTrade, id, recv, event, market.TradeSize)
 	}
@@ -57,7 +57,7 @@ func (e *Emitter) Trade(id uint32, recv, event int64, t *market.Trade) {
 
 // Quote writes a KindQuote record.
 func (e *Emitter) Quote(id uint32, recv, event int64, q *market.Quote) {
-	if body := e.reserve(recv, market.QuoteSize); body != nil {
+	if body := e.reserve(recv, id, market.QuoteSize); body != nil {
 		q.Put(body)
 		e.commit(market.KindQuote, id, recv, event, market.QuoteSize)
 	}
@@ -70,7 +70,7 @@ func (e *Emitter) Status(id uint32, recv, event int64, s *market.Status) {
 		e.Skip(TooLarge)
 		return
 	}
-	if body := e.reserve(recv, n); body != nil {
+	if body := e.reserve(recv, id, n); body != nil {
 		s.Put(body)
 		e.commit(market.KindStatus, id, recv, event, n)
 	}
@@ -79,7 +79,7 @@ func (e *Emitter) Status(id uint32, recv, event int64, s *market.Status) {
 // Session writes a KindSession record; Source and Venue are filled in.
 func (e *Emitter) Session(recv int64, s market.Session) {
 	s.Source, s.Venue = e.opts.Source, e.opts.Venue
-	e.put(market.KindSession, 0, recv, market.UndefTimestamp, market.EncodeJSON(&s))
+	e.put(market.KindSession, recv, market.EncodeJSON(&s))
 }
 
 // Gap writes a KindGap record that ends now; Venue is filled in, and Start is
@@ -90,7 +90,7 @@ func (e *Emitter) Gap(recv int64, g market.Gap) {
 		g.Start = min(e.last, recv)
 	}
 	e.c.Gaps.Add(1)
-	e.put(market.KindGap, 0, recv, market.UndefTimestamp, market.EncodeJSON(&g))
+	e.put(market.KindGap, recv, market.EncodeJSON(&g))
 }
 
 // Damage counts that the source breaks off here, and writes one gap for each of
@@ -118,10 +118,10 @@ func (e *Emitter) End() {
 	}
 }
 
-func (e *Emitter) put(kind market.Kind, id uint32, recv, event int64, body []byte) {
-	if b := e.reserve(recv, len(body)); b != nil {
+func (e *Emitter) put(kind market.Kind, recv int64, body []byte) {
+	if b := e.reserve(recv, 0, len(body)); b != nil {
 		copy(b, body)
-		e.commit(kind, id, recv, event, len(body))
+		e.commit(kind, 0, recv, market.UndefTimestamp, len(body))
 	}
 }
 
