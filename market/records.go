@@ -11,14 +11,19 @@ type Definition struct {
 	BookType      BookType `json:"book_type"` // how the venue sends the book
 	PriceExponent int8     `json:"price_exponent"`
 	SizeExponent  int8     `json:"size_exponent"`
-	Channel       string   `json:"channel,omitempty"`  // sequence domain that the instrument belongs to
-	Depth         int      `json:"depth,omitempty"`    // levels a side that the venue keeps; 0 is all
-	Checksum      string   `json:"checksum,omitempty"` // "kraken" or "okx": how Checksum fields are made
-	Chained       bool     `json:"chained,omitempty"`  // events carry Seq and PrevSeq and need a snapshot to join
+	Channel       string   `json:"channel,omitempty"`    // sequence domain that the instrument belongs to
+	Depth         int      `json:"depth,omitempty"`      // levels a side that the venue keeps; 0 is all
+	Checksum      string   `json:"checksum,omitempty"`   // "kraken" or "okx": how Checksum fields are made
+	Chained       bool     `json:"chained,omitempty"`    // events carry Seq and PrevSeq and need a snapshot to join
+	FromEmpty     bool     `json:"from_empty,omitempty"` // L2: the book begins empty with each venue session, no snapshot comes
 	TickSize      string   `json:"tick_size,omitempty"`
 	LotSize       string   `json:"lot_size,omitempty"`
 	Currency      string   `json:"currency,omitempty"`
 }
+
+// BeginsEmpty tells whether the book is empty, and right, when a venue session
+// begins, and made by its changes alone from there on. An L3 book always is.
+func (d *Definition) BeginsEmpty() bool { return d.BookType == L3 || d.FromEmpty }
 
 // SymbolID gives the instrument's name.
 func (d *Definition) SymbolID() SymbolID { return SymbolID{Venue: d.Venue, Symbol: d.Symbol} }

@@ -47,7 +47,7 @@ func sampleStatus() *Status {
 func sampleDefinition() *Definition {
 	return &Definition{
 		ID: 3, Venue: "kraken", Symbol: "btc_usdt", Native: "XBT/USDT", BookType: L2, PriceExponent: -2, SizeExponent: -8,
-		Channel: "book-1000", Depth: 1000, Checksum: "kraken", Chained: true, TickSize: "0.01", LotSize: "0.00000001", Currency: "USDT",
+		Channel: "book-1000", Depth: 1000, Checksum: "kraken", Chained: true, FromEmpty: true, TickSize: "0.01", LotSize: "0.00000001", Currency: "USDT",
 	}
 }
 

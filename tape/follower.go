@@ -95,7 +95,7 @@ func (f *Follower) define(def *market.Definition) {
 	}
 	f.book = book.New(def.BookType)
 	f.distrust()
-	f.good = def.BookType == market.L3 && f.sound[def.Channel]
+	f.good = def.BeginsEmpty() && f.sound[def.Channel]
 }
 
 func (f *Follower) distrust() {
@@ -114,7 +114,7 @@ func (f *Follower) session(s *market.Session) bool {
 		f.distrust()
 	case s.Event == market.SessionNew:
 		f.sound[s.Channel] = true
-		if mine && f.def.BookType == market.L3 {
+		if mine && f.def.BeginsEmpty() {
 			f.book.Clear()
 			f.good = true
 			return true

@@ -48,9 +48,8 @@ func (e *ETL) newInstrument(def market.Definition) *instrument {
 		lastEvent: market.UndefTimestamp, lastRecv: market.UndefTimestamp,
 	}
 	inst.distrust()
-	if def.BookType == market.L3 {
-		// An L3 book starts empty with its venue session: it is right unless
-		// the session's beginning was missed.
+	if def.BeginsEmpty() {
+		// The book is right unless the venue session's beginning was missed.
 		ch := e.channels[channelKey(def.Venue, def.Channel)]
 		inst.bad = ch == nil || ch.Bad
 	}

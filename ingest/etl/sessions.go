@@ -16,11 +16,9 @@ func (e *ETL) session(r *queue.Record) error {
 		clear(e.ids) // the source numbers its instruments anew
 		e.rollReset = true
 		e.awaitSource()
-		return e.outage(s, r, func(inst *instrument) bool { return inst.def.Venue == s.Venue })
+		return e.outage(s, r)
 	case market.SessionConnect:
-		return e.outage(s, r, func(inst *instrument) bool {
-			return inst.def.Venue == s.Venue && inst.def.Channel == s.Channel
-		})
+		return e.reconnect(s)
 	case market.SessionNew:
 		return e.newSession(s, r)
 	case market.SessionSourceEnd:
@@ -43,11 +41,26 @@ func (e *ETL) awaitSource() {
 	}
 }
 
-// outage marks every matching book that was being followed: what happened while
-// nobody listened is not known.
-func (e *ETL) outage(s *market.Session, r *queue.Record, match func(*instrument) bool) error {
+// reconnect gives up the books of a connection that is up (again): they are
+// unknown until the venue's snapshot. The feed has written the gap.
+func (e *ETL) reconnect(s *market.Session) error {
 	for _, inst := range e.instruments {
-		if !match(inst) {
+		if inst.def.Venue != s.Venue || inst.def.Channel != s.Channel {
+			continue
+		}
+		if err := e.release(inst, len(inst.pending)); err != nil {
+			return err
+		}
+		inst.distrust()
+	}
+	return nil
+}
+
+// outage marks every book of the venue that was being followed: what happened
+// while nobody listened is not known.
+func (e *ETL) outage(s *market.Session, r *queue.Record) error {
+	for _, inst := range e.instruments {
+		if inst.def.Venue != s.Venue {
 			continue
 		}
 		if err := e.release(inst, len(inst.pending)); err != nil {
@@ -72,7 +85,7 @@ func (e *ETL) outage(s *market.Session, r *queue.Record, match func(*instrument)
 func (e *ETL) newSession(s *market.Session, r *queue.Record) error {
 	e.channels[channelKey(s.Venue, s.Channel)] = &channel{}
 	for _, inst := range e.instruments {
-		if inst.def.Venue != s.Venue || inst.def.Channel != s.Channel || inst.def.BookType != market.L3 {
+		if inst.def.Venue != s.Venue || inst.def.Channel != s.Channel || !inst.def.BeginsEmpty() {
 			continue
 		}
 		inst.clear = true
@@ -99,6 +112,9 @@ func (e *ETL) clearBook(inst *instrument, r *queue.Record) error {
 	empty := market.BookEvent{
 		RawSeq: r.Seq, Flags: market.FlagSnapshot | market.FlagLast,
 		AsOfEvent: market.UndefTimestamp, AsOfRecv: market.UndefTimestamp,
+	}
+	if inst.def.BookType == market.L2 {
+		empty.Flags |= market.FlagMBP
 	}
 	return e.emit(inst, market.KindSnapshot, &empty, r.Time, r.EventTime)
 }
