@@ -29,6 +29,8 @@ var rules = []rule{
 	{"storage knows nothing of what is above it", "chronicle/store", []string{"chronicle/ingest", "chronicle/query", "chronicle/server", "chronicle/cmd"}, nil},
 	{"ingest and query meet in the archive only", "chronicle/ingest", []string{"chronicle/query", "chronicle/server", "chronicle/cmd"}, nil},
 	{"ingest and query meet in the archive only", "chronicle/query", []string{"chronicle/ingest", "chronicle/server", "chronicle/cmd"}, nil},
+	{"the tape is the raw queue, decoded", "chronicle/tape", []string{"chronicle/ingest", "chronicle/query", "chronicle/server", "chronicle/cmd", "chronicle/store"}, []string{"chronicle/store/queue"}},
+	{"the examples use what a user's program would", "chronicle/examples", []string{"chronicle/ingest", "chronicle/server", "chronicle/cmd", "chronicle/internal"}, nil},
 	{"servers reach storage through query", "chronicle/server", []string{"chronicle/store", "chronicle/ingest", "chronicle/cmd"}, nil},
 }
 
@@ -40,6 +42,8 @@ var owners = map[string][]string{
 	"github.com/go-chi":              {"chronicle/server/rest"},
 	"github.com/spf13/cobra":         {"chronicle/cmd"},
 	"github.com/gopacket":            {"chronicle/ingest/feed"},
+	"github.com/coder/websocket":     {"chronicle/ingest/feed"},
+	"github.com/HdrHistogram":        {"chronicle/bench", "chronicle/examples"},
 	"chronicle/cmd":                  {"chronicle/cmd"},
 	"github.com/apache/arrow-go/v18": {"chronicle/query", "chronicle/server", "chronicle/cmd", "chronicle/bench"},
 }
