@@ -46,7 +46,7 @@ func runFeed(ctx context.Context, cfg *Config, log *slog.Logger) error {
 		return err
 	}
 	var counters feed.Counters
-	err = feed.Live(ctx, w, feed.LiveOptions{Format: cfg.Feed.Source, Packets: feed.PacketOptions{Listen: cfg.Feed.Listen}, Log: log}, &counters)
+	err = feed.Live(ctx, w, feed.LiveOptions{Format: cfg.Feed.Source, Packets: feed.PacketOptions{Lines: []feed.Line{{Address: cfg.Feed.Listen}}}, Log: log}, &counters)
 	s := counters.Stats()
 	log.Info("feed stopped", "packets", s.Packets, "messages", s.Messages, "records", s.Records, "gaps", s.Gaps, "skipped", s.Skipped)
 	return errors.Join(err, w.Close())

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"net"
 	"os"
 	"path/filepath"
 	"time"
@@ -16,6 +15,7 @@ import (
 
 	"chronicle/ingest/etl"
 	"chronicle/ingest/feed"
+	"chronicle/ingest/feed/udp"
 	"chronicle/market"
 	"chronicle/query"
 	"chronicle/server"
@@ -65,7 +65,7 @@ type system struct {
 	etl      *etl.ETL
 	archive  *query.Archive
 	servers  *server.Server
-	conn     *net.UDPConn
+	sockets  *udp.Sockets
 	counters feed.Counters
 }
 
@@ -99,7 +99,7 @@ func (s *system) open(ctx context.Context) (err error) {
 	if s.servers, err = listen(s.cfg, s.archive, s.log); err != nil {
 		return err
 	}
-	s.conn, err = feed.ListenUDP(feed.PacketOptions{Listen: s.cfg.Feed.Listen})
+	s.sockets, err = feed.ListenUDP(feed.PacketOptions{Lines: []feed.Line{{Address: s.cfg.Feed.Listen}}}, s.log)
 	if err != nil {
 		return fmt.Errorf("--listen: %w", err)
 	}
@@ -114,7 +114,7 @@ func (s *system) format() string {
 }
 
 func (s *system) liveOptions() feed.LiveOptions {
-	o := feed.LiveOptions{Format: s.format(), Packets: feed.PacketOptions{Conn: s.conn}, Log: s.log}
+	o := feed.LiveOptions{Format: s.format(), Packets: feed.PacketOptions{Sockets: s.sockets}, Log: s.log}
 	if s.cfg.Feed.Source == "sim" {
 		o.Venue = "sim"
 	}
@@ -132,7 +132,7 @@ func (s *system) run(ctx context.Context, out io.Writer) error {
 	g.Go(func() error { return feed.Live(running, s.raw, s.liveOptions(), &s.counters) })
 	g.Go(func() error { return runTier(running, s.cfg, s.log) })
 	if s.cfg.Feed.Source == "sim" {
-		g.Go(func() error { return simulate(running, s.cfg, s.conn.LocalAddr().String()) })
+		g.Go(func() error { return simulate(running, s.cfg, s.sockets.Name(0)) })
 	}
 	g.Go(func() error { return s.welcome(running, servers, out) })
 	err := g.Wait()

@@ -1,8 +1,7 @@
 package sim
 
 import (
-	"slices"
-	"sort"
+	"math"
 
 	"chronicle/market"
 )
@@ -10,48 +9,43 @@ import (
 // tick is the price step, 0.01, in prices of four decimals.
 const tick = 100
 
-// Level is one price of a true book.
-type Level struct {
-	Price int64 // four decimals
-	Size  int64 // shares
-	Count int   // orders
-}
-
-// order rests in a book.
+// order rests in a book. Orders live in Sim.orders and are named by their place
+// there; 0 is none.
 type order struct {
-	id    uint64
-	side  market.Side
-	ticks int64
-	size  uint32
-	at    int // place in stock.all
+	id         uint64
+	size       uint32
+	key        int32  // see ladder
+	next, prev uint32 // in the level's queue
+	at         uint32 // place in stock.all
+	side       market.Side
 }
 
-// level holds the orders of one price, oldest first.
+// level is the queue of the orders of one price.
 type level struct {
-	ticks  int64
-	orders []*order
+	key        int32
+	head, tail uint32 // oldest and newest
 }
 
-// ladder is one side of a book, best level first.
+// ladder is one side of a book. Levels are in order of their key, the price in
+// ticks, which is negative on the ask side: the best level is always the last.
 type ladder struct {
-	side   market.Side
-	levels []*level
+	levels []level
+	orders int
 }
 
 // stock is one symbol's market.
 type stock struct {
 	locate uint16
+	state  state
 	name   [8]byte
-	fair   int64 // ticks
+	fair   int32 // ticks
+	spread int32 // half of the usual one, ticks
+	depth  int   // orders a side that the market tends to
+	paused bool  // the last halt was a volatility pause
+	flags  [3]bool
 	bids   ladder
 	asks   ladder
-	all    []*order // in no order, for picking one at random
-}
-
-func newStock(locate uint16, name string, fair int64) *stock {
-	st := &stock{locate: locate, fair: fair, bids: ladder{side: market.Bid}, asks: ladder{side: market.Ask}}
-	copy(st.name[:], name+"        ")
-	return st
+	all    []uint32 // in the order of arrival, roughly, for picking one at random
 }
 
 func (st *stock) side(side market.Side) *ladder {
@@ -61,59 +55,125 @@ func (st *stock) side(side market.Side) *ladder {
 	return &st.bids
 }
 
-// better tells whether price a comes before b on this side.
-func (l *ladder) better(a, b int64) bool {
-	if l.side == market.Ask {
-		return a < b
+// sign turns ticks of a side into a ladder's key, and back.
+func sign(side market.Side) int32 {
+	if side == market.Ask {
+		return -1
 	}
-	return a > b
+	return 1
 }
 
-// find gives the index of a price's level, or where it belongs.
-func (l *ladder) find(ticks int64) (int, bool) {
-	i := sort.Search(len(l.levels), func(i int) bool { return !l.better(l.levels[i].ticks, ticks) })
-	return i, i < len(l.levels) && l.levels[i].ticks == ticks
+func (o *order) ticks() int32 { return o.key * sign(o.side) }
+
+// find gives the place of a key's level, or where it belongs. Most changes are
+// near the best price.
+func (l *ladder) find(key int32) (int, bool) {
+	lo, hi := 0, len(l.levels)
+	for near := max(hi-8, 0); hi > near; hi-- {
+		if k := l.levels[hi-1].key; k <= key {
+			if k == key {
+				return hi - 1, true
+			}
+			return hi, false
+		}
+	}
+	for lo < hi {
+		mid := int(uint(lo+hi) / 2)
+		if l.levels[mid].key < key {
+			lo = mid + 1
+		} else {
+			hi = mid
+		}
+	}
+	return lo, lo < len(l.levels) && l.levels[lo].key == key
 }
 
-// add puts an order at the end of its price's queue.
-func (st *stock) add(o *order) {
-	l := st.side(o.side)
-	i, ok := l.find(o.ticks)
+// best gives the key of the best level.
+func (l *ladder) best() (key int32, ok bool) {
+	if len(l.levels) == 0 {
+		return 0, false
+	}
+	return l.levels[len(l.levels)-1].key, true
+}
+
+// room gives the best key of a side at which a new order does not cross the other.
+func (st *stock) room(side market.Side) int32 {
+	if other, ok := st.side(side.Opposite()).best(); ok {
+		return -other - 1
+	}
+	return math.MaxInt32
+}
+
+// add puts a new order at the end of its price's queue. All changes of a book go
+// through add and reduce, before the message that tells them is made.
+func (s *Sim) add(st *stock, side market.Side, key int32, size uint32) *order {
+	s.lastID++
+	ref := s.free
+	if ref == 0 {
+		ref = uint32(len(s.orders))
+		s.orders = append(s.orders, order{})
+	}
+	o := &s.orders[ref]
+	s.free = o.next
+	l := st.side(side)
+	i, ok := l.find(key)
 	if !ok {
-		l.levels = slices.Insert(l.levels, i, &level{ticks: o.ticks})
+		l.levels = append(l.levels, level{})
+		copy(l.levels[i+1:], l.levels[i:])
+		l.levels[i] = level{key: key}
 	}
-	l.levels[i].orders = append(l.levels[i].orders, o)
-	o.at = len(st.all)
-	st.all = append(st.all, o)
+	v := &l.levels[i]
+	*o = order{id: s.lastID, size: size, key: key, prev: v.tail, at: uint32(len(st.all)), side: side}
+	if v.tail != 0 {
+		s.orders[v.tail].next = ref
+	} else {
+		v.head = ref
+	}
+	v.tail = ref
+	l.orders++
+	st.all = append(st.all, ref)
+	if s.journal != nil {
+		s.journal.added(st, o)
+	}
+	return o
 }
 
 // reduce takes size off an order, which leaves the book when nothing remains.
-func (st *stock) reduce(o *order, size uint32) {
+func (s *Sim) reduce(st *stock, ref uint32, size uint32) {
+	o := &s.orders[ref]
 	o.size -= size
+	if s.journal != nil {
+		s.journal.reduced(st, o, size)
+	}
 	if o.size > 0 {
 		return
 	}
 	l := st.side(o.side)
-	i, _ := l.find(o.ticks)
-	lv := l.levels[i]
-	lv.orders = slices.DeleteFunc(lv.orders, func(x *order) bool { return x == o })
-	if len(lv.orders) == 0 {
-		l.levels = slices.Delete(l.levels, i, i+1)
+	i, _ := l.find(o.key)
+	v := &l.levels[i]
+	if o.prev != 0 {
+		s.orders[o.prev].next = o.next
+	} else {
+		v.head = o.next
 	}
+	if o.next != 0 {
+		s.orders[o.next].prev = o.prev
+	} else {
+		v.tail = o.prev
+	}
+	if v.head == 0 {
+		l.levels = append(l.levels[:i], l.levels[i+1:]...)
+	}
+	l.orders--
 	last := st.all[len(st.all)-1]
-	st.all[o.at], last.at = last, o.at
+	st.all[o.at] = last
+	s.orders[last].at = o.at
 	st.all = st.all[:len(st.all)-1]
+	o.next, s.free = s.free, ref
 }
 
-// room gives the last price, seen from a side's own best, at which a new order
-// of that side does not cross the other: ok is false when the other is empty.
-func (st *stock) room(side market.Side) (ticks int64, ok bool) {
-	other := st.side(side.Opposite()).levels
-	if len(other) == 0 {
-		return 0, false
-	}
-	if side == market.Bid {
-		return other[0].ticks - 1, true
-	}
-	return other[0].ticks + 1, true
+// first gives the oldest order of a side's best price.
+func (st *stock) first(side market.Side) uint32 {
+	l := st.side(side).levels
+	return l[len(l)-1].head
 }

@@ -1,185 +1,277 @@
 package sim
 
-import (
-	"chronicle/market"
-)
+import "chronicle/market"
 
-// Bounds of one side of a book, in orders: below the first orders are only
-// added, above the second only removed.
+// Bounds of one side of a book, in orders.
 const (
-	fewOrders  = 15
-	manyOrders = 150
+	fewOrders   = 12  // fewer are only added to
+	leastOrders = 4   // what no execution takes
+	mostDepth   = 250 // what the busiest book tends to
 )
 
-// opening gives how many messages open the session.
-func (s *Sim) opening() int { return 2*len(s.stocks) + 3 }
+// state of a stock's market.
+type state byte
+
+const (
+	waiting state = iota // for its opening auction
+	trading
+	halted
+	closed
+)
+
+// The tables that a market's habits are drawn from.
+var (
+	sizes = mixture([2]uint32{100, 440}, [2]uint32{200, 110}, [2]uint32{300, 50}, [2]uint32{400, 30}, [2]uint32{500, 50},
+		[2]uint32{1000, 40}, [2]uint32{2000, 10}, [2]uint32{5000, 6}, [2]uint32{10_000, 4},
+		[2]uint32{1, 50}, [2]uint32{5, 30}, [2]uint32{10, 50}, [2]uint32{20, 30}, [2]uint32{25, 30}, [2]uint32{50, 50}, [2]uint32{75, 20})
+	distances = powerLaw(1.3, 1500) // ticks behind the usual spread
+	sweeps    = powerLaw(1.1, 60)   // further orders that a large execution takes
+	answers   = mixture([2]uint32{0, 9}, [2]uint32{1, 8}, [2]uint32{2, 3})
+)
 
 // step makes one message and lets the true books follow.
 func (s *Sim) step() {
-	if s.started < s.opening() {
-		s.open(s.started)
-		s.started++
-		return
+	switch {
+	case s.part == opening:
+		s.open()
+	case s.part == closing:
+		s.close()
+	case s.sweep.left > 0:
+		s.sweepOn()
+	case s.auction.ops != "":
+		s.auctionOn()
+	case s.closingDue():
+		s.part = closing
+		s.close()
+	default:
+		s.act()
 	}
-	st := s.stocks[s.random.IntN(len(s.stocks))]
-	if s.random.IntN(20) == 0 {
-		st.fair = max(st.fair+int64(s.random.IntN(3)-1), 100)
-	}
-	s.change(st)
 }
 
-// open makes the i-th opening message: start of messages, each stock's
-// directory entry and trading action, start of system and of market hours.
-func (s *Sim) open(i int) {
-	n := len(s.stocks)
-	switch {
-	case i == 0:
-		s.system('O')
-	case i <= n:
-		s.directory(s.stocks[i-1])
-	case i <= 2*n:
-		s.tradingAction(s.stocks[i-n-1], 'T')
-	case i == 2*n+1:
-		s.system('S')
-	default:
-		s.system('Q')
-	}
+// continues tells whether the next message belongs to the same burst as the last.
+func (s *Sim) continues() bool {
+	return s.part == hours && (s.sweep.left > 0 || s.auction.ops != "" || s.pending > 0)
 }
+
+// act lets one stock act. Acts provoke others, mostly in the same stock: a
+// branching process, as of self-exciting arrivals, whose bursts have four acts in
+// the mean.
+func (s *Sim) act() {
+	if len(s.halts) > 0 && s.halts[0].until <= s.seq {
+		st := s.halts[0].st
+		s.halts = append(s.halts[:0], s.halts[1:]...)
+		s.resume(st)
+		return
+	}
+	st := s.hot
+	switch {
+	case s.pending == 0:
+		st = s.choose()
+		s.hot = st
+		if s.dice.oneIn(400) {
+			s.rare(st)
+			return
+		}
+	case s.dice.oneIn(8):
+		st = s.choose()
+		fallthrough
+	default:
+		s.pending--
+	}
+	if s.dice.oneIn(40) {
+		st.move(int32(s.dice.n(3)-1) * (1 + st.fair/20_000))
+	}
+	s.change(st)
+	s.pending = min(s.pending+int(s.dice.of(answers)), 200)
+}
+
+func (s *Sim) choose() *stock { return &s.stocks[s.activity.draw(&s.dice)] }
 
 // change picks what happens to one stock.
 func (s *Sim) change(st *stock) {
 	side := market.Bid
-	if s.random.IntN(2) == 0 {
+	if s.dice.oneIn(2) {
 		side = market.Ask
 	}
-	if st.count(side) < fewOrders {
+	if st.side(side.Opposite()).orders < st.side(side).orders && st.side(side.Opposite()).orders < fewOrders {
+		side = side.Opposite()
+	}
+	l := st.side(side)
+	switch {
+	case l.orders < fewOrders:
 		s.addOrder(st, side)
-		return
-	}
-	if st.through(side) && s.random.IntN(2) == 0 {
-		s.execute(st, side)
-		return
-	}
-	limit := 46
-	if st.count(side) > manyOrders {
-		limit = 0
-	}
-	switch p := s.random.IntN(100); {
-	case p < limit:
-		s.addOrder(st, side)
-	case p < 82:
-		s.deleteOrder(st)
-	case p < 87:
-		s.cancelPart(st)
-	case p < 93:
-		s.replaceOrder(st)
-	case p < 99:
-		s.execute(st, side)
+	case st.state == waiting:
+		s.startAuction(st, "IIFFFX", 'O')
+	case st.state != trading:
+		s.quiet(st, side)
+	case st.through(side) && s.dice.oneIn(2):
+		s.retreat(st, side)
 	default:
+		s.usual(st, side)
+	}
+}
+
+// retreat ends the oldest order of a price that the fair price has passed: mostly
+// it is withdrawn in time, else it is a bargain that gets taken.
+func (s *Sim) retreat(st *stock, side market.Side) {
+	if s.dice.oneIn(6) {
+		s.execute(st, side)
+	} else {
+		s.delete(st, st.first(side))
+	}
+}
+
+// usual picks from what happens in continuous trading. Hardly any order ends by
+// an execution; a book that is deeper than it tends to be is rather thinned out.
+func (s *Sim) usual(st *stock, side market.Side) {
+	adds := 500
+	switch n := st.side(side).orders; {
+	case n > st.depth:
+		adds = 330
+	case n < st.depth/2:
+		adds = 530
+	}
+	switch p := s.dice.n(1000); {
+	case p < adds:
+		s.addOrder(st, side)
+	case p < 860:
+		s.deleteOrder(st)
+	case p < 945:
+		s.replaceOrder(st)
+	case p < 961:
+		s.cancelPart(st)
+	case p < 984:
+		s.execute(st, side)
+	case p < 990:
 		s.hiddenTrade(st)
+	default:
+		s.deleteOrder(st)
 	}
 }
 
-// count gives how many orders a side holds, by its levels' queues.
-func (st *stock) count(side market.Side) (n int) {
-	for _, l := range st.side(side).levels {
-		n += len(l.orders)
+// quiet changes a book in which nothing is executed.
+func (s *Sim) quiet(st *stock, side market.Side) {
+	if st.side(side).orders < st.depth && s.dice.oneIn(2) {
+		s.addOrder(st, side)
+	} else {
+		s.deleteOrder(st)
 	}
-	return n
 }
 
-// through tells whether the fair price has passed the side's best price, which
-// then is a bargain that gets taken.
+// move shifts the fair price, which stays between 1 and 50,000.
+func (st *stock) move(ticks int32) { st.fair = min(max(st.fair+ticks, 100), 5_000_000) }
+
+// through tells whether the fair price has passed the side's best price.
 func (st *stock) through(side market.Side) bool {
-	levels := st.side(side).levels
-	return len(levels) > 0 && st.side(side).better(levels[0].ticks, st.fair)
+	best, ok := st.side(side).best()
+	return ok && best > st.fair*sign(side)
 }
 
-// price picks a price around the fair one that does not cross the other side.
-func (s *Sim) price(st *stock, side market.Side) int64 {
-	away := int64(1)
-	for s.random.Float64() < 0.8 && away < 40 {
-		away++
+// place picks a key on a side, around the fair price, that does not cross the
+// other: at the best price, before it, or behind it by a power law.
+func (s *Sim) place(st *stock, side market.Side) int32 {
+	fair := st.fair * sign(side)
+	key := fair - st.spread - min(int32(s.dice.of(distances)), st.fair/2-st.spread)
+	if best, ok := st.side(side).best(); ok && best < fair {
+		switch p := s.dice.n(100); {
+		case p < 30:
+			key = best
+		case p < 38 && best+1 < fair:
+			key = best + 1
+		}
 	}
-	ticks := st.fair + away
-	if side == market.Bid {
-		ticks = st.fair - away
-	}
-	if room, ok := st.room(side); ok && st.side(side).better(ticks, room) {
-		ticks = room
-	}
-	return max(ticks, 1)
-}
-
-func (s *Sim) size() uint32 {
-	if s.random.IntN(4) == 0 {
-		return uint32(1 + s.random.IntN(99)) // an odd lot
-	}
-	return uint32(100 * (1 + s.random.IntN(10)))
-}
-
-func (s *Sim) newOrder(side market.Side, ticks int64, size uint32) *order {
-	s.orders++
-	return &order{id: s.orders, side: side, ticks: ticks, size: size}
+	return min(key, st.room(side))
 }
 
 func (s *Sim) addOrder(st *stock, side market.Side) {
-	ticks := s.price(st, side)
-	if room, ok := st.room(side); ok && st.side(side).better(ticks, room) {
-		return // the floor price would cross
-	}
-	o := s.newOrder(side, ticks, s.size())
-	st.add(o)
-	s.addMessage(st, o, s.random.IntN(10) == 0)
+	o := s.add(st, side, s.place(st, side), s.dice.of(sizes))
+	s.addMessage(st, o, s.dice.oneIn(12))
 }
 
-func (s *Sim) pick(st *stock) *order { return st.all[s.random.IntN(len(st.all))] }
+// pick chooses a resting order, mostly one that came lately.
+func (s *Sim) pick(st *stock) uint32 {
+	n := len(st.all)
+	if !s.dice.oneIn(3) {
+		return st.all[n-1-s.dice.n(min(n, 16))]
+	}
+	return st.all[s.dice.n(n)]
+}
 
 func (s *Sim) deleteOrder(st *stock) {
-	o := s.pick(st)
-	s.deleteMessage(st, o.id)
-	st.reduce(o, o.size)
+	s.delete(st, s.pick(st))
 }
 
-// cancelPart takes a part of an order off, never the whole.
+func (s *Sim) delete(st *stock, ref uint32) {
+	id, size := s.orders[ref].id, s.orders[ref].size
+	s.reduce(st, ref, size)
+	s.deleteMessage(st, id)
+}
+
+// cancelPart takes a part of an order off; all of it when it cannot be divided.
 func (s *Sim) cancelPart(st *stock) {
-	o := s.pick(st)
+	ref := s.pick(st)
+	o := &s.orders[ref]
 	if o.size < 2 {
+		s.delete(st, ref)
 		return
 	}
-	size := uint32(1 + s.random.IntN(int(o.size-1)))
+	size := uint32(1 + s.dice.n(int(o.size-1)))
+	s.reduce(st, ref, size)
 	s.cancelMessage(st, o.id, size)
-	st.reduce(o, size)
 }
 
 // replaceOrder gives an order another number, price and size; it loses its place.
 func (s *Sim) replaceOrder(st *stock) {
-	old := s.pick(st)
-	st.reduce(old, old.size)
-	ticks := s.price(st, old.side)
-	if room, ok := st.room(old.side); ok && st.side(old.side).better(ticks, room) {
-		ticks = old.ticks
-	}
-	o := s.newOrder(old.side, ticks, s.size())
-	st.add(o)
-	s.replaceMessage(st, old.id, o)
+	ref := s.pick(st)
+	old, side := s.orders[ref].id, s.orders[ref].side
+	s.reduce(st, ref, s.orders[ref].size)
+	o := s.add(st, side, s.place(st, side), s.dice.of(sizes))
+	s.replaceMessage(st, old, o)
 }
 
-// execute lets an order come in against the oldest of the side's best level.
+// sweeping is an incoming order that takes what rests on a side.
+type sweeping struct {
+	st   *stock
+	side market.Side
+	left uint32 // shares to go
+	most int    // executions to go
+}
+
+// execute lets an order come in against a side: it takes the oldest order of the
+// best price or a part of it, or goes on through several.
 func (s *Sim) execute(st *stock, side market.Side) {
-	o := st.side(side).levels[0].orders[0]
-	size := min(o.size, s.size())
-	s.matches++
-	if s.random.IntN(12) == 0 {
-		s.executedAtPrice(st, o, size, s.random.IntN(4) != 0)
-	} else {
-		s.executed(st, o.id, size)
+	first := s.orders[st.first(side)].size
+	want := first
+	switch p := s.dice.n(10); {
+	case p < 4:
+		want = min(first, s.dice.of(sizes))
+	case p < 7:
+		want = first + s.dice.of(sizes)*(1+s.dice.of(sweeps))
 	}
-	st.reduce(o, size)
+	s.sweep = sweeping{st, side, want, maxScript}
+	s.pending = min(s.pending+s.dice.n(5), 200)
+	s.sweepOn()
 }
 
-// hiddenTrade is a trade against an order that the book does not show.
-func (s *Sim) hiddenTrade(st *stock) {
-	s.matches++
-	s.tradeMessage(st, s.size(), st.fair)
+// sweepOn makes one execution. Where a price is used up, the fair price may give way.
+func (s *Sim) sweepOn() {
+	w := &s.sweep
+	l := w.st.side(w.side)
+	ref := w.st.first(w.side)
+	o := s.orders[ref]
+	size := min(o.size, w.left)
+	s.reduce(w.st, ref, size)
+	if s.dice.oneIn(25) {
+		s.executedAtPrice(w.st, o.id, size, price(o.ticks())+tick/2, !s.dice.oneIn(4))
+	} else {
+		s.executed(w.st, o.id, size)
+	}
+	w.left -= size
+	w.most--
+	if best, ok := l.best(); ok && best != o.key && s.dice.oneIn(3) {
+		w.st.move(-sign(w.side))
+	}
+	if w.most == 0 || l.orders <= leastOrders {
+		w.left = 0
+	}
 }

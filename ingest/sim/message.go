@@ -11,37 +11,22 @@ var be = binary.BigEndian
 // message begins a message of the given size, its length first, and gives its bytes.
 func (s *Sim) message(typ byte, size int, locate uint16) []byte {
 	at := len(s.packet)
-	s.packet = be.AppendUint16(s.packet, uint16(size))
-	s.packet = append(s.packet, make([]byte, size)...)
+	s.packet = s.packet[:at+2+size]
+	clear(s.packet[at:])
+	be.PutUint16(s.packet[at:], uint16(size))
 	b := s.packet[at+2:]
 	b[0] = typ
 	be.PutUint16(b[1:], locate)
-	be.PutUint16(b[5:], uint16(s.nanos>>32))
-	be.PutUint32(b[7:], uint32(s.nanos))
+	putTime(b, s.clock.nanos)
 	s.seq++
 	s.count++
 	return b
 }
 
-func (s *Sim) system(code byte) {
-	s.message('S', 12, 0)[11] = code
-}
-
-func (s *Sim) directory(st *stock) {
-	b := s.message('R', 39, st.locate)
-	copy(b[11:], st.name[:])
-	b[19], b[20] = 'Q', 'N' // global select market, normal
-	be.PutUint32(b[21:], 100)
-	copy(b[25:], "NC  PN 1N")
-	be.PutUint32(b[34:], 0)
-	b[38] = 'N'
-}
-
-func (s *Sim) tradingAction(st *stock, state byte) {
-	b := s.message('H', 25, st.locate)
-	copy(b[11:], st.name[:])
-	b[19], b[20] = state, ' '
-	copy(b[21:], "    ")
+// putTime writes a message's time, ns since midnight in 6 bytes.
+func putTime(b []byte, nanos uint64) {
+	be.PutUint16(b[5:], uint16(nanos>>32))
+	be.PutUint32(b[7:], uint32(nanos))
 }
 
 func letter(side market.Side) byte {
@@ -62,11 +47,14 @@ func (s *Sim) addMessage(st *stock, o *order, attributed bool) {
 	b[19] = letter(o.side)
 	be.PutUint32(b[20:], o.size)
 	copy(b[24:], st.name[:])
-	be.PutUint32(b[32:], uint32(o.ticks*tick))
+	be.PutUint32(b[32:], price(o.ticks()))
 	if attributed {
-		copy(b[36:], "SIMU")
+		copy(b[36:], participants[o.id%uint64(len(participants))])
 	}
 }
+
+// price turns ticks into a price of four decimals.
+func price(ticks int32) uint32 { return uint32(ticks) * tick }
 
 func (s *Sim) deleteMessage(st *stock, id uint64) {
 	be.PutUint64(s.message('D', 19, st.locate)[11:], id)
@@ -83,34 +71,78 @@ func (s *Sim) replaceMessage(st *stock, old uint64, o *order) {
 	be.PutUint64(b[11:], old)
 	be.PutUint64(b[19:], o.id)
 	be.PutUint32(b[27:], o.size)
-	be.PutUint32(b[31:], uint32(o.ticks*tick))
+	be.PutUint32(b[31:], price(o.ticks()))
+}
+
+// match gives the next match number, which a broken trade may name later.
+func (s *Sim) match(st *stock) uint64 {
+	s.matches++
+	s.recent[s.matches%uint64(len(s.recent))] = trade{st.locate, s.matches}
+	return s.matches
 }
 
 func (s *Sim) executed(st *stock, id uint64, size uint32) {
 	b := s.message('E', 31, st.locate)
 	be.PutUint64(b[11:], id)
 	be.PutUint32(b[19:], size)
-	be.PutUint64(b[23:], s.matches)
+	be.PutUint64(b[23:], s.match(st))
 }
 
-// executedAtPrice is an execution at another price than the order's.
-func (s *Sim) executedAtPrice(st *stock, o *order, size uint32, printable bool) {
+// executedAtPrice is an execution at another price than the order's. What is
+// part of a cross is not printable: the cross's own message tells its volume.
+func (s *Sim) executedAtPrice(st *stock, id uint64, size, price uint32, printable bool) {
 	b := s.message('C', 36, st.locate)
-	be.PutUint64(b[11:], o.id)
+	be.PutUint64(b[11:], id)
 	be.PutUint32(b[19:], size)
-	be.PutUint64(b[23:], s.matches)
+	be.PutUint64(b[23:], s.match(st))
 	b[31] = 'N'
 	if printable {
 		b[31] = 'Y'
 	}
-	be.PutUint32(b[32:], uint32(o.ticks*tick+tick/2))
+	be.PutUint32(b[32:], price)
 }
 
-func (s *Sim) tradeMessage(st *stock, size uint32, ticks int64) {
+// hiddenTrade is a trade against an order that the book does not show.
+func (s *Sim) hiddenTrade(st *stock) {
 	b := s.message('P', 44, st.locate)
-	b[19] = 'B'
-	be.PutUint32(b[20:], size)
+	b[19] = 'B' // always, since 2014
+	be.PutUint32(b[20:], s.dice.of(sizes))
 	copy(b[24:], st.name[:])
-	be.PutUint32(b[32:], uint32(ticks*tick))
-	be.PutUint64(b[36:], s.matches)
+	be.PutUint32(b[32:], price(st.fair))
+	be.PutUint64(b[36:], s.match(st))
+}
+
+// brokenTrade takes back a trade of late.
+func (s *Sim) brokenTrade() {
+	t := s.recent[(s.matches-uint64(s.dice.n(int(min(s.matches, uint64(len(s.recent)))))))%uint64(len(s.recent))]
+	be.PutUint64(s.message('B', 19, t.locate)[11:], t.match)
+}
+
+// crossTrade is the bulk print of an auction.
+func (s *Sim) crossTrade(st *stock, shares uint64, ticks int32, cross byte) {
+	b := s.message('Q', 40, st.locate)
+	be.PutUint64(b[11:], shares)
+	copy(b[19:], st.name[:])
+	if shares > 0 {
+		be.PutUint32(b[27:], price(ticks))
+	}
+	be.PutUint64(b[31:], s.match(st))
+	b[39] = cross
+}
+
+// imbalance is the indication before an auction.
+func (s *Sim) imbalance(st *stock, cross byte) {
+	b := s.message('I', 50, st.locate)
+	be.PutUint64(b[11:], uint64(100*s.dice.n(500)))
+	if excess := s.dice.n(200) - 20; excess <= 0 {
+		b[27] = 'N'
+	} else {
+		be.PutUint64(b[19:], uint64(100*excess))
+		b[27] = "BS"[s.dice.n(2)]
+	}
+	copy(b[28:], st.name[:])
+	be.PutUint32(b[36:], price(st.fair-1))
+	be.PutUint32(b[40:], price(st.fair+1))
+	be.PutUint32(b[44:], price(st.fair))
+	b[48], b[49] = cross, 'L'
 }

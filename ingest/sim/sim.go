@@ -1,30 +1,33 @@
-// Package sim makes a market: a reproducible flow of orders for a number of
-// symbols, as ITCH 5.0 messages over MoldUDP64, and the true books to check
-// against. It exists for trying the system without a venue, and for tests.
+// Package sim is an exchange in a box: a reproducible flow of orders for a number
+// of symbols, as ITCH 5.0 messages over MoldUDP64, sent on one line or two that
+// can be made to fail, a server that sends again what was lost, and the true
+// books to check against. It exists for trying the system without a venue, for
+// tests and for benchmarks.
 //
-// The flow of one seed is always the same; only the time stamps come from the
-// caller's clock. A session begins with a system event, a directory message and
-// a trading action for each symbol; then orders are added, cancelled, reduced,
-// replaced and executed around a fair price that walks at random, in ticks of
-// 0.01. Bids stay below asks at all times.
+//	Sim ── packets ──▶ Send (pace) ─┬─▶ Recovery (history) ◀── requests
+//	                                └─▶ Lines (faults) ──▶ line A, line B
+//	Truth: the same flow again, for the book at any sequence
+//
+// The messages of one set of options are always the same, whatever packets they
+// are sent in; only the time stamps come from the caller's clock. A day begins
+// with a directory; each stock opens with an auction once it has a book; then
+// orders are added, cancelled, reduced, replaced and executed around a fair price
+// that walks at random, in ticks of 0.01, with halts and everything else that the
+// protocol knows. A session of a given length closes with auctions. Activity is a
+// power law over the symbols and comes in bursts, since one act provokes others.
+// Bids stay below asks at all times, and each message changes one book at most.
 //
 // The package knows the two wire formats by itself and uses none of the feed's
-// decoders, so that neither can hide the other's mistake.
+// decoders, so that neither can hide the other's mistake. ITCH is that of
+// "Nasdaq TotalView-ITCH 5.0", MoldUDP64 that of its specification 1.00.
 //
-// A Sim belongs to one goroutine.
+// A Sim belongs to one goroutine, as does a Truth.
 package sim
 
 import (
-	"encoding/binary"
-	"errors"
 	"fmt"
 	"math"
-	"math/rand/v2"
-	"strings"
 	"time"
-	_ "time/tzdata" // New York's midnight must not depend on the machine
-
-	"chronicle/market"
 )
 
 // MaxPacket bounds a packet, header included, in bytes.
@@ -36,64 +39,42 @@ const (
 	maxMessage   = 2 + 50 // the longest message with its length
 )
 
-// Options describe a simulated session.
-type Options struct {
-	Seed    uint64   // seed of everything that is random
-	Symbols []string // up to 8 characters each; default AAPL, MSFT, NVDA
-	// Rate is the mean number of messages a second, over all symbols, that Send
-	// keeps; default 1000.
-	Rate float64
-	// Session is the session's name, up to 10 characters. A receiver takes two
-	// sessions of one name for the same session. Default "SIM" and 7 digits of the seed.
-	Session string
-}
-
-func (o *Options) fill() error {
-	if len(o.Symbols) == 0 {
-		o.Symbols = []string{"AAPL", "MSFT", "NVDA"}
-	}
-	if o.Rate == 0 {
-		o.Rate = 1000
-	}
-	if o.Session == "" {
-		o.Session = fmt.Sprintf("SIM%07d", o.Seed%10_000_000)
-	}
-	if o.Rate < 0 || math.IsNaN(o.Rate) || math.IsInf(o.Rate, 0) {
-		return fmt.Errorf("sim: rate %v: must be a positive number of messages a second", o.Rate)
-	}
-	if len(o.Session) > 10 {
-		return fmt.Errorf("sim: session %q: at most 10 characters", o.Session)
-	}
-	if len(o.Symbols) > math.MaxUint16 {
-		return fmt.Errorf("sim: %d symbols: at most %d", len(o.Symbols), math.MaxUint16)
-	}
-	seen := make(map[string]bool)
-	for _, s := range o.Symbols {
-		if s == "" || len(s) > 8 || strings.TrimSpace(s) != s || seen[s] {
-			return fmt.Errorf("sim: symbol %q: 1 to 8 characters, each once", s)
-		}
-		seen[s] = true
-	}
-	return nil
-}
-
 // Sim is a simulated session.
 type Sim struct {
-	opts    Options
-	random  *rand.Rand
-	stocks  []*stock
-	bySym   map[string]*stock
-	session [10]byte
-	newYork *time.Location
+	opts     Options
+	dice     dice    // of the flow
+	cuts     dice    // of NextPacket's sizes, which must not change the flow
+	stocks   []stock // by locate - 1
+	bySym    map[string]*stock
+	activity *alias
+	session  [10]byte
+	clock    clock
+	journal  *journal // of a Truth, or nil
+
+	orders []order // see order
+	free   uint32  // the first of those that are free, linked by next
 
 	seq     uint64 // of the last message made
-	orders  uint64 // the last order number given
+	lastID  uint64 // the last order number given
 	matches uint64 // the last match number given
-	started int    // opening messages made
-	now     time.Time
-	nanos   uint64 // now, since midnight in New York
-	packet  []byte
-	count   int // messages in packet
+	recent  [64]trade
+
+	part    part
+	told    int // messages made of the opening or the closing
+	hot     *stock
+	pending int // acts that the burst still has
+	sweep   sweeping
+	auction auctioning
+	halts   []halting
+
+	packet []byte
+	count  int // messages in packet
+}
+
+// trade is one that may be broken.
+type trade struct {
+	locate uint16
+	match  uint64
 }
 
 // New makes a session; nothing has been sent yet.
@@ -101,22 +82,44 @@ func New(opts Options) (*Sim, error) {
 	if err := opts.fill(); err != nil {
 		return nil, err
 	}
-	newYork, err := time.LoadLocation("America/New_York")
+	c, err := newClock()
 	if err != nil {
-		return nil, errors.Join(errors.New("sim: no time zone data"), err)
+		return nil, err
 	}
 	s := &Sim{
-		opts: opts, random: rand.New(rand.NewPCG(opts.Seed, 0x5eed)), newYork: newYork,
-		bySym: make(map[string]*stock), packet: make([]byte, 0, MaxPacket),
+		opts: opts, dice: *newDice(opts.Seed, 0x5eed), cuts: *newDice(opts.Seed, 0xc075), clock: c,
+		stocks: make([]stock, len(opts.Symbols)), bySym: make(map[string]*stock, len(opts.Symbols)),
+		orders: make([]order, 1), packet: make([]byte, 0, MaxPacket),
 	}
 	copy(s.session[:], fmt.Sprintf("%-10s", opts.Session))
+	weights := make([]float64, len(s.stocks))
 	for i, name := range opts.Symbols {
-		st := newStock(uint16(i+1), name, int64(2_000+s.random.IntN(48_000)))
-		s.stocks = append(s.stocks, st)
-		s.bySym[name] = st
+		weights[i] = math.Pow(float64(i)+3.7, -max(opts.Exponent, 0))
+		s.stocks[i] = s.newStock(i, name, weights[i]/weights[0])
+		s.bySym[name] = &s.stocks[i]
 	}
+	s.activity = newAlias(weights)
 	return s, nil
 }
+
+// newStock lists a stock. The more it is traded, the deeper and tighter its book.
+func (s *Sim) newStock(i int, name string, activity float64) stock {
+	st := stock{locate: uint16(i + 1), fair: int32(500 + s.dice.of(fairs))}
+	copy(st.name[:], name+"        ")
+	busy := math.Sqrt(activity)
+	st.depth = max(int(mostDepth*busy), fewOrders+4)
+	st.spread = min(max(int32(float64(st.fair)/20_000/busy), 1), st.fair/20)
+	return st
+}
+
+// fairs are the first fair prices, in ticks above 5.00.
+var fairs = func() []uint32 {
+	table := powerLaw(0.9, 20)
+	for i := range table {
+		table[i] = table[i]*3000 + uint32(i)*10
+	}
+	return table
+}()
 
 // Seq gives the sequence of the last message made; 0 before the first.
 func (s *Sim) Seq() uint64 { return s.seq }
@@ -124,12 +127,31 @@ func (s *Sim) Seq() uint64 { return s.seq }
 // Session gives the session's name.
 func (s *Sim) Session() string { return s.opts.Session }
 
-// NextPacket makes the next packet: one or more messages, stamped with now. The
-// bytes are valid until the next call.
+// Done tells whether the session has all the messages that its options give it.
+func (s *Sim) Done() bool { return s.opts.Messages > 0 && s.seq >= s.opts.Messages }
+
+// NextPacket makes the next packet, stamped with now: one or a few messages, or
+// as many as fit during the opening; none when the session is done. The bytes are
+// valid until the next call.
 func (s *Sim) NextPacket(now time.Time) []byte {
-	s.stamp(now)
+	n := 1
+	for s.part != opening && s.cuts.oneIn(2) {
+		n++
+	}
+	if s.part == opening {
+		n = math.MaxInt
+	}
+	return s.nextPacket(now, n)
+}
+
+// FullPacket makes the next packet, stamped with now, of as many messages as fit;
+// none when the session is done. The bytes are valid until the next call.
+func (s *Sim) FullPacket(now time.Time) []byte { return s.nextPacket(now, math.MaxInt) }
+
+func (s *Sim) nextPacket(now time.Time, most int) []byte {
+	s.clock.stamp(now.UnixNano())
 	s.begin()
-	for burst := s.burst(); s.count < burst && len(s.packet)+maxMessage <= MaxPacket; {
+	for s.count < most && s.fits() && !s.Done() {
 		s.step()
 	}
 	return s.end(s.count)
@@ -141,67 +163,23 @@ func (s *Sim) Heartbeat() []byte {
 	return s.end(0)
 }
 
-// EndOfSession makes the packet that ends the session.
+// EndOfSession makes the packet that ends the session. The bytes are valid until the next call.
 func (s *Sim) EndOfSession() []byte {
 	s.begin()
 	return s.end(endOfSession)
 }
 
-// stamp takes the time of the messages to come; it never goes back.
-func (s *Sim) stamp(now time.Time) {
-	if now.Before(s.now) {
-		now = s.now
-	}
-	s.now = now
-	now = now.In(s.newYork)
-	y, m, d := now.Date()
-	s.nanos = uint64(now.Sub(time.Date(y, m, d, 0, 0, 0, 0, s.newYork)))
-}
-
-// burst gives how many messages come together: the opening all at once, later
-// mostly few.
-func (s *Sim) burst() int {
-	if s.started < s.opening() {
-		return MaxPacket
-	}
-	n := 1
-	for s.random.Float64() < 0.5 {
-		n++
-	}
-	return n
-}
-
 func (s *Sim) begin() {
 	s.packet = append(s.packet[:0], s.session[:]...)
-	s.packet = binary.BigEndian.AppendUint64(s.packet, s.seq+1)
+	s.packet = be.AppendUint64(s.packet, s.seq+1)
 	s.packet = append(s.packet, 0, 0)
 	s.count = 0
 }
 
-func (s *Sim) end(count int) []byte {
-	binary.BigEndian.PutUint16(s.packet[headerSize-2:], uint16(count))
-	return s.packet
-}
+// fits tells whether any message fits into the packet.
+func (s *Sim) fits() bool { return len(s.packet)+maxMessage <= MaxPacket }
 
-// Levels gives the best n levels of the true book after message Seq, best
-// first; all of them when n is 0. Prices have four decimals. It is nil for an
-// unknown symbol.
-func (s *Sim) Levels(symbol string, side market.Side, n int) []Level {
-	st, ok := s.bySym[symbol]
-	if !ok {
-		return nil
-	}
-	levels := st.side(side).levels
-	if n > 0 {
-		levels = levels[:min(n, len(levels))]
-	}
-	var out []Level
-	for _, l := range levels {
-		level := Level{Price: l.ticks * tick, Count: len(l.orders)}
-		for _, o := range l.orders {
-			level.Size += int64(o.size)
-		}
-		out = append(out, level)
-	}
-	return out
+func (s *Sim) end(count int) []byte {
+	be.PutUint16(s.packet[headerSize-2:], uint16(count))
+	return s.packet
 }
