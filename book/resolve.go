@@ -6,7 +6,8 @@ import "chronicle/market"
 // books, so it leaves open what the venue's message does not say:
 //
 //	Fill + Exec   an execution names the resting order only: it becomes Exec (the
-//	              aggressor's side), Fill and the Cancel that reduces the order
+//	              aggressor's side), Fill and the Cancel that reduces the order. The
+//	              raw Exec has the trade's id in OrderID, its condition in Count
 //	Cancel        of an unknown size takes the whole order
 //	Cancel + Add  a replacement: the new order is on the side of the old one
 //
@@ -30,10 +31,10 @@ func (r *Resolver) Resolve(b *Book, ev *market.BookEvent) []market.Trade {
 		t := ev.Entries[i]
 		switch t.Action {
 		case market.Fill:
-			var match uint64
+			var match market.Entry
 			if i+1 < len(ev.Entries) && ev.Entries[i+1].Action == market.Exec {
 				i++
-				match = ev.Entries[i].OrderID
+				match = ev.Entries[i]
 			}
 			out = r.execution(b, ev, t, match, out)
 			continue
@@ -57,7 +58,7 @@ func (r *Resolver) Resolve(b *Book, ev *market.BookEvent) []market.Trade {
 }
 
 // execution expands one fill of a resting order and remembers its trade.
-func (r *Resolver) execution(b *Book, ev *market.BookEvent, fill market.Entry, match uint64, out []market.Entry) []market.Entry {
+func (r *Resolver) execution(b *Book, ev *market.BookEvent, fill, match market.Entry, out []market.Entry) []market.Entry {
 	rest := fill
 	rest.Action = market.Cancel
 	if o, ok := b.Order(fill.OrderID); ok {
@@ -69,8 +70,8 @@ func (r *Resolver) execution(b *Book, ev *market.BookEvent, fill market.Entry, m
 	exec := fill
 	exec.Action, exec.OrderID, exec.Side = market.Exec, 0, fill.Side.Opposite()
 	r.trades = append(r.trades, market.Trade{
-		RawSeq: ev.RawSeq, Seq: ev.Seq, TradeID: match, OrderID: fill.OrderID,
-		Price: fill.Price, Size: fill.Size, Side: exec.Side,
+		RawSeq: ev.RawSeq, Seq: ev.Seq, TradeID: match.OrderID, OrderID: fill.OrderID,
+		Price: fill.Price, Size: fill.Size, Side: exec.Side, Cond: byte(match.Count),
 		Flags: ev.Flags & (market.FlagLast | market.FlagBadTsRecv), Entry: fill.Flags,
 	})
 	return append(out, exec, fill, rest)

@@ -22,14 +22,14 @@ func TestResolve(t *testing.T) {
 		"execution": {
 			raw: []market.Entry{
 				{OrderID: 2, Price: market.UndefPrice, Size: 10, Side: market.NoSide, Action: market.Fill},
-				{OrderID: 77, Price: market.UndefPrice, Size: 10, Side: market.NoSide, Action: market.Exec},
+				{OrderID: 77, Price: market.UndefPrice, Size: 10, Count: '@', Side: market.NoSide, Action: market.Exec},
 			},
 			want: []market.Entry{
 				{Price: 101, Size: 10, Side: market.Bid, Action: market.Exec},
 				{OrderID: 2, Price: 101, Size: 10, Side: market.Ask, Action: market.Fill},
 				{OrderID: 2, Price: 101, Size: 10, Side: market.Ask, Action: market.Cancel},
 			},
-			trades: []market.Trade{{Seq: 9, TradeID: 77, OrderID: 2, Price: 101, Size: 10, Side: market.Bid, Flags: market.FlagLast}},
+			trades: []market.Trade{{Seq: 9, TradeID: 77, OrderID: 2, Price: 101, Size: 10, Side: market.Bid, Flags: market.FlagLast, Cond: '@'}},
 		},
 		"deletion of a whole order": {
 			raw:  []market.Entry{{OrderID: 1, Price: market.UndefPrice, Size: market.UndefSize, Side: market.NoSide, Action: market.Cancel}},
