@@ -10,6 +10,11 @@
 //   - An error after the rename says so in its text: the change may have been
 //     applied although the call failed.
 //
+// Two layers: this file has whole changes, durable on return; steps.go has the
+// single operations that they are made of, for code that orders its own. Every
+// operation goes through one place, where a test can put a file system that loses
+// power or fails: package faultfs.
+//
 // All functions are safe for concurrent use. Two calls that replace the same
 // name race as renames do: one of them wins, whole.
 package durable
@@ -20,7 +25,10 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
+	"sync/atomic"
+	"syscall"
 )
 
 const tempInfix = ".tmp-"
@@ -38,8 +46,8 @@ func WriteFile(path string, data []byte, perm fs.FileMode) error {
 	if err != nil {
 		return err
 	}
-	if err := os.Rename(temp, path); err != nil {
-		return errors.Join(fmt.Errorf("write %s: %w", path, err), os.Remove(temp))
+	if err := Move(temp, path); err != nil {
+		return errors.Join(fmt.Errorf("write %s: %w", path, err), removeIfThere(temp))
 	}
 	return SyncDir(filepath.Dir(path))
 }
@@ -52,8 +60,8 @@ func Create(path string, data []byte, perm fs.FileMode) error {
 	if err != nil {
 		return err
 	}
-	linkErr := os.Link(temp, path)
-	removeErr := os.Remove(temp)
+	linkErr := Link(temp, path)
+	removeErr := Unlink(temp)
 	if linkErr != nil {
 		return fmt.Errorf("create %s: %w", path, linkErr)
 	}
@@ -65,28 +73,51 @@ func Create(path string, data []byte, perm fs.FileMode) error {
 
 // writeTemp writes and fsyncs data under a temporary name beside path.
 func writeTemp(path string, data []byte, perm fs.FileMode) (string, error) {
-	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+tempInfix+"*")
+	f, err := createTemp(path)
 	if err != nil {
 		return "", fmt.Errorf("write %s: %w", path, err)
 	}
-	_, err = f.Write(data)
+	err = WriteAt(f, data, 0)
 	if err == nil {
 		err = f.Chmod(perm)
 	}
 	if err == nil {
-		err = f.Sync()
+		err = Sync(f)
 	}
 	if err = errors.Join(err, f.Close()); err != nil {
-		return "", errors.Join(fmt.Errorf("write %s: %w", path, err), os.Remove(f.Name()))
+		return "", errors.Join(fmt.Errorf("write %s: %w", path, err), removeIfThere(f.Name()))
 	}
 	return f.Name(), nil
+}
+
+// temps counts the temporary names of this process.
+var temps atomic.Uint64
+
+// createTemp makes a temporary file for path. Its name is new: another process,
+// or one that died, may have had the same pid.
+func createTemp(path string) (*os.File, error) {
+	for {
+		name := fmt.Sprintf(".%s%s%d-%d", filepath.Base(path), tempInfix, os.Getpid(), temps.Add(1))
+		f, err := OpenFile(filepath.Join(filepath.Dir(path), name), os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
+		if !errors.Is(err, fs.ErrExist) {
+			return f, err
+		}
+	}
+}
+
+// removeIfThere removes a temporary file.
+func removeIfThere(path string) error {
+	if err := Unlink(path); !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return nil
 }
 
 // Rename moves a file within one file system, replacing what is at the new
 // name, and fsyncs both directories. The file's own bytes are the caller's to
 // have fsynced before ([SyncFile]).
 func Rename(from, to string) error {
-	if err := os.Rename(from, to); err != nil {
+	if err := Move(from, to); err != nil {
 		return fmt.Errorf("rename: %w", err)
 	}
 	if err := SyncDir(filepath.Dir(to)); err != nil {
@@ -100,7 +131,7 @@ func Rename(from, to string) error {
 
 // Remove deletes a file durably. One that is not there is no error.
 func Remove(path string) error {
-	err := os.Remove(path)
+	err := Unlink(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
@@ -125,16 +156,26 @@ func MkdirAll(path string, perm fs.FileMode) error {
 // when the new one has to survive a power loss: for thousands of directories
 // that can be done later.
 func MakeDirs(path string, perm fs.FileMode) (changed []string, err error) {
+	var missing []string // the outermost last
 	for dir := filepath.Clean(path); ; dir = filepath.Dir(dir) {
-		if _, err := os.Stat(dir); err == nil {
+		info, err := os.Stat(dir)
+		if err == nil && !info.IsDir() {
+			err = &fs.PathError{Op: "mkdir", Path: dir, Err: syscall.ENOTDIR}
+		}
+		if err == nil {
 			break
-		} else if !errors.Is(err, fs.ErrNotExist) {
+		}
+		if !errors.Is(err, fs.ErrNotExist) {
 			return nil, fmt.Errorf("make directory: %w", err)
 		}
+		missing = append(missing, dir)
 		changed = append(changed, filepath.Dir(dir))
 	}
-	if err := os.MkdirAll(path, perm); err != nil {
-		return nil, fmt.Errorf("make directory: %w", err)
+	for _, dir := range slices.Backward(missing) {
+		err := do(Op{Kind: OpMkdir, Path: dir}, func() error { return os.Mkdir(dir, perm) })
+		if err != nil && !errors.Is(err, fs.ErrExist) { // somebody else may be making it too
+			return nil, fmt.Errorf("make directory: %w", err)
+		}
 	}
 	return changed, nil
 }
@@ -145,7 +186,7 @@ func SyncFile(path string) error {
 	if err != nil {
 		return fmt.Errorf("sync: %w", err)
 	}
-	if err := errors.Join(f.Sync(), f.Close()); err != nil {
+	if err := errors.Join(Sync(f), f.Close()); err != nil {
 		return fmt.Errorf("sync %s: %w", path, err)
 	}
 	return nil
@@ -158,7 +199,8 @@ func SyncDir(dir string) error {
 	if err != nil {
 		return fmt.Errorf("sync directory (the change itself is made): %w", err)
 	}
-	if err := errors.Join(d.Sync(), d.Close()); err != nil {
+	err = do(Op{Kind: OpSyncDir, Path: dir}, d.Sync)
+	if err = errors.Join(err, d.Close()); err != nil {
 		return fmt.Errorf("sync directory %s (the change itself is made): %w", dir, err)
 	}
 	return nil

@@ -24,6 +24,8 @@ type active struct {
 	indexed int64      // offset of the latest index entry
 	start   indexEntry // the first entry, while side is nil
 	side    *sidecar   // the live index, made when there is a second entry
+
+	trailed bool // the sealer's: the trailer may have been written
 }
 
 // newActive wraps a region that holds no record yet.
@@ -131,7 +133,6 @@ func (m *segmentMaker) temp(ext string) string {
 // create makes a segment of the planned capacity under a temporary name, with
 // its first need bytes reserved.
 func (m *segmentMaker) create(capacity, need int64) (*active, error) {
-	path := m.temp(segmentExt)
 	grow := growth{reserve: m.options.reserve, first: minStep}
 	mapped := capacity
 	if m.options.ManualRoll {
@@ -140,9 +141,9 @@ func (m *segmentMaker) create(capacity, need int64) (*active, error) {
 		grow.planned = capacity
 	}
 	size := grow.next(0, need)
-	g, err := createRegion(path, size, mapped, grow)
+	g, err := createRegion(m.temp(segmentExt), size, mapped, grow)
 	if least := alignUp(need, pageSize); errors.Is(err, ErrFull) && least < size {
-		g, err = createRegion(path, least, mapped, grow)
+		g, err = createRegion(m.temp(segmentExt), least, mapped, grow)
 	}
 	if err != nil {
 		return nil, err

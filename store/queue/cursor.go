@@ -89,6 +89,16 @@ func (c *Cursor) SeekSeq(n uint64) error {
 	return nil
 }
 
+// seekEnd positions the cursor after everything that is committed.
+func (c *Cursor) seekEnd() error {
+	index, err := c.seg.entries()
+	if err != nil {
+		return err
+	}
+	run := c.start(index, func(*indexEntry) bool { return true })
+	return c.scan(run, func(*extent, *Record) bool { return true })
+}
+
 // SeekTime positions the cursor at the first record at which the running
 // maximum of the segment's times, by the clock, is t or more. If there is none it
 // is at the end: Next gives io.EOF, or what is committed later.

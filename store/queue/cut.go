@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"hash/crc32"
 	"os"
-	"path/filepath"
 
 	"chronicle/internal/durable"
 
@@ -13,8 +12,9 @@ import (
 )
 
 // cut zeroes what follows the last valid record of the unsealed segment f, so
-// that nothing stale is ever taken for a record. What looks like records there is
-// copied to a file beside it first.
+// that nothing stale is ever taken for a record, and syncs that: after another
+// crash, old bytes must not stand behind new records. What looks like records there
+// is copied to a file beside it first.
 func (w *Writer) cut(f *found) error {
 	file, err := os.OpenFile(f.path, os.O_RDWR, 0)
 	if err != nil {
@@ -23,9 +23,15 @@ func (w *Writer) cut(f *found) error {
 	size := f.seg.size.Load()
 	dirty, err := dirtyEnd(file, f.seg.mem[:size], f.end)
 	if err == nil && dirty > f.end {
-		lost := w.note(f, f.seg.mem[f.end:size], int(dirty-f.end))
-		if err = w.save(f, lost); err == nil {
+		lost, records := w.note(f, f.seg.mem[f.end:size], int(dirty-f.end))
+		if records > 0 {
+			err = w.save(f, lost)
+		}
+		if err == nil {
 			err = clearFrom(file, f.end, size, w.options.reserve)
+		}
+		if err == nil {
+			err = w.sealer.sync(func() error { return durable.Sync(file) })
 		}
 	}
 	if err = errors.Join(err, file.Close()); err != nil {
@@ -36,27 +42,26 @@ func (w *Writer) cut(f *found) error {
 
 // note records what is about to be cut from tail, of which the first dirty bytes
 // are not all zero. It gives what of it is worth keeping: up to the last such
-// byte, or to the end of the last thing that looks like a record.
-func (w *Writer) note(f *found, tail []byte, dirty int) []byte {
+// byte, or to the end of the last thing that looks like a record. It also counts
+// those.
+func (w *Writer) note(f *found, tail []byte, dirty int) ([]byte, uint64) {
 	n, end := countRecords(tail, dirty, f.last)
 	r := &w.recovery
-	r.Cut, r.CutOffset, r.CutBytes, r.LostRecords = f.path, f.end, int64(dirty), n
+	r.Cut, r.CutOffset, r.CutBytes, r.CutCause = f.path, f.end, int64(dirty), ""
+	r.LostRecords += n
 	if f.damage != nil {
 		r.CutCause = f.damage.Error()
 	}
-	return tail[:max(dirty, end)]
+	return tail[:max(dirty, end)], n
 }
 
-// save copies what is about to be cut, if there are records in it.
+// save copies what is about to be cut.
 func (w *Writer) save(f *found, lost []byte) error {
-	if w.recovery.LostRecords == 0 {
-		return nil
-	}
-	path := filepath.Join(w.dir, fmt.Sprintf("%s.cut-at-%d", filepath.Base(f.path), f.end))
+	path := asidePath(f.path, f.end)
 	if err := durable.WriteFile(path, lost, 0o644); err != nil {
 		return asFull(err)
 	}
-	w.recovery.SavedTo = path
+	w.recovery.SavedTo = append(w.recovery.SavedTo, path)
 	return nil
 }
 

@@ -3,6 +3,8 @@ package queue
 import (
 	"errors"
 	"fmt"
+	"sync"
+	"sync/atomic"
 
 	"chronicle/internal/durable"
 )
@@ -20,31 +22,47 @@ func (w *Writer) Sync() error {
 }
 
 // syncAll makes the live segment, those that wait to be sealed, and their names
-// durable. The background syncer calls it too.
+// durable. The background syncer calls it too: a segment that is rolled meanwhile
+// is pending before it is no longer current, and so is met in one place at least.
 func (w *Writer) syncAll() error {
 	if w.options.NoSync {
 		return nil
 	}
-	w.syncing.Lock()
-	defer w.syncing.Unlock()
 	var err error
+	if s := w.current.Load(); s != nil {
+		err = s.sync()
+	}
 	for _, s := range w.sealer.all() {
 		err = errors.Join(err, s.sync())
 	}
-	if s := w.current.Load(); s != nil {
-		err = errors.Join(err, s.sync())
+	return errors.Join(err, w.names.sync())
+}
+
+// names makes the names of a queue's files durable. It may be used by several
+// goroutines.
+type names struct {
+	dir     string
+	changed atomic.Bool // the directory has changed since it was synced
+
+	mu      sync.Mutex // held while syncing, so that nobody returns before it is done
+	parents []string   // guarded by mu: directories that have the queue's own name
+}
+
+// sync makes the names durable that there are now.
+func (n *names) sync() error {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if !n.changed.Swap(false) {
+		return nil
 	}
-	if !w.newNames.Swap(false) {
-		return err
-	}
-	for _, dir := range append(w.parents, w.dir) {
-		if e := durable.SyncDir(dir); e != nil {
-			w.newNames.Store(true)
-			return errors.Join(err, e)
+	for _, dir := range append(n.parents, n.dir) {
+		if err := durable.SyncDir(dir); err != nil {
+			n.changed.Store(true)
+			return err
 		}
 	}
-	w.parents = nil
-	return err
+	n.parents = nil
+	return nil
 }
 
 // Close makes everything durable, ends the writer's goroutines and gives up the

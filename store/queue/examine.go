@@ -8,7 +8,7 @@ import (
 )
 
 // examine opens one segment file. An unsealed one is mapped and walked.
-func (w *Writer) examine(file SegmentFile, last bool) (*found, error) {
+func (w *Writer) examine(file SegmentFile) (*found, error) {
 	f, err := os.Open(file.Path)
 	if err != nil {
 		return nil, err
@@ -26,7 +26,7 @@ func (w *Writer) examine(file SegmentFile, last bool) (*found, error) {
 	}
 	var seg *found
 	if err == nil {
-		seg, err = w.examineUnsealed(file, last)
+		seg, err = w.examineUnsealed(file)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("segment %s: %w", file.Path, err)
@@ -34,9 +34,10 @@ func (w *Writer) examine(file SegmentFile, last bool) (*found, error) {
 	return seg, nil
 }
 
-func (w *Writer) examineUnsealed(file SegmentFile, last bool) (*found, error) {
-	f := &found{path: file.Path, summary: newSummary(file.FirstSeq)}
-	if file.Size < headerPage+endSize && last {
+// examineUnsealed maps a segment without a trailer and walks it.
+func (w *Writer) examineUnsealed(file SegmentFile) (*found, error) {
+	f := &found{path: file.Path, summary: newSummary(file.FirstSeq), torn: true}
+	if file.Size < headerPage+endSize {
 		return f, nil // its blocks never reached the disk: it has no record
 	}
 	seg, err := w.maker.reopen(file)
@@ -47,8 +48,9 @@ func (w *Writer) examineUnsealed(file SegmentFile, last bool) (*found, error) {
 	if seg.head, err = parseHeader(seg.mem[:min(file.Size, headerPage)]); err == nil && seg.head.first != file.FirstSeq {
 		err = fmt.Errorf("its first record is %d: %w", seg.head.first, ErrCorrupt)
 	}
-	if err == nil || last && isZero(seg.mem[:headerPage]) {
+	if err == nil || tornHeader(seg.mem[:headerPage]) {
 		f.damage = walk(memory{seg.mem[:file.Size]}, f.summary)
+		f.torn = f.damage == nil || tornRecord(seg.mem[:file.Size], f.end)
 		if err != nil && f.records() > 0 {
 			w.rebuildHeader(f)
 		}
@@ -82,5 +84,42 @@ func (w *Writer) rebuildHeader(f *found) {
 	f.seg.head.put(f.seg.mem)
 	w.recovery.HeaderRebuilt = true
 }
+
+// tornHeader tells whether sectors of a header page that is not valid never
+// reached the disk: the first, or one that metadata begins or goes on in.
+func tornHeader(page []byte) bool {
+	if isZero(page[:sector]) {
+		return true
+	}
+	end := headerMeta + int(min(le.Uint32(page[32:]), MaxMeta))
+	for at := sector; at < end && string(page[:8]) == headerMagic; at += sector {
+		if isZero(page[at : at+sector]) {
+			return true
+		}
+	}
+	return false
+}
+
+// tornRecord tells whether sectors of the record at off, which is not valid, or the
+// file's length, never reached the disk.
+func tornRecord(mem []byte, off int64) bool {
+	length := int64(le.Uint32(mem[off:]))
+	if length-1 > MaxBody {
+		return false
+	}
+	end := off + recordHeader + length - 1
+	if end > int64(len(mem)) {
+		return true
+	}
+	for at := off; at < end; at = alignUp(at+1, sector) {
+		if isZero(mem[at:min(alignUp(at+1, sector), end)]) {
+			return true
+		}
+	}
+	return false
+}
+
+// sector is the least that a disk writes at once.
+const sector = 512
 
 func isZero(b []byte) bool { return len(bytes.Trim(b, "\x00")) == 0 }

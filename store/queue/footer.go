@@ -116,10 +116,10 @@ type footer struct {
 // hashString gives the hash as it is written in catalogs.
 func (f *footer) hashString() string { return "sha256:" + hex.EncodeToString(f.hash[:]) }
 
-// seal gives the bytes that turn an ended segment into a sealed one: the footer
-// and the trailer, to be put at offset f.end+endSize.
-func (f *footer) seal() []byte {
-	b := make([]byte, 0, footerFixed+len(f.kinds)*kindSize+len(f.index)*entrySize+trailerSize)
+// seal gives the bytes that turn an ended segment into a sealed one: the footer,
+// to be put at offset f.end+endSize, and the trailer behind it.
+func (f *footer) seal() (foot, trail []byte) {
+	b := make([]byte, 0, footerFixed+len(f.kinds)*kindSize+len(f.index)*entrySize)
 	b = append(b, footerMagic...)
 	for _, v := range []uint64{f.first, f.last, f.keys, uint64(f.end),
 		uint64(f.minTime), uint64(f.maxTime), uint64(f.minEvent), uint64(f.maxEvent)} {
@@ -137,9 +137,9 @@ func (f *footer) seal() []byte {
 		f.index[i].put(b[len(b)-entrySize:])
 	}
 	t := trailer{offset: f.end + endSize, length: int64(len(b)), crc: crc32.Checksum(b, castagnoli)}
-	b = append(b, make([]byte, trailerSize)...)
-	t.put(b[len(b)-trailerSize:])
-	return b
+	trail = make([]byte, trailerSize)
+	t.put(trail)
+	return b, trail
 }
 
 // readFooter reads and checks the footer that the trailer of a file of size

@@ -104,7 +104,6 @@ func (m *segmentMaker) prepare() (*active, error) {
 	if err != nil {
 		return nil, err
 	}
-	s.head.put(s.mem) // so that the header's page is among those in memory
 	room := sidecarHeader + (capacity/indexStride+spareEntries)*entrySize
 	s.side, err = createSidecar(m.temp(sidecarExt), m.options.reserve, 0, room)
 	if err != nil {

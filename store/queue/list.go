@@ -112,7 +112,7 @@ func RemoveOldest(dir string, keepFromSeq uint64) ([]SegmentFile, error) {
 	for ; n+1 < len(files) && files[n+1].FirstSeq <= keepFromSeq; n++ {
 		files[n].Sealed, err = isSealed(files[n].Path)
 		if err == nil && files[n].Sealed {
-			err = os.Remove(files[n].Path)
+			err = durable.Remove(files[n].Path)
 		} else if err == nil {
 			break
 		}
@@ -120,8 +120,5 @@ func RemoveOldest(dir string, keepFromSeq uint64) ([]SegmentFile, error) {
 			return files[:n], fmt.Errorf("remove oldest segments: %w", err)
 		}
 	}
-	if n == 0 {
-		return nil, nil
-	}
-	return files[:n], durable.SyncDir(dir)
+	return files[:n:n], nil
 }

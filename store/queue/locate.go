@@ -38,7 +38,7 @@ func (t *Tailer) locate() (bool, error) {
 }
 
 func (t *Tailer) find() (bool, error) {
-	table, err := t.readTable() // before the list: what had ended by then was on disk
+	table, _, err := t.readTable() // before the list: what had ended by then was on disk
 	if err != nil {
 		return false, err
 	}
@@ -69,23 +69,24 @@ func (t *Tailer) find() (bool, error) {
 	return false, nil
 }
 
-// readTable maps the table anew and reads it; it is empty where there is none.
-func (t *Tailer) readTable() (Table, error) {
+// readTable maps the table anew and reads it; it is empty, and false, where there
+// is none to be had.
+func (t *Tailer) readTable() (Table, bool, error) {
 	old := t.table
 	var err error
 	if t.table, err = openTableView(t.dir); err != nil {
-		return Table{}, err
+		return Table{}, false, err
 	}
 	if old != nil {
 		err = old.close()
 	}
 	if t.table == nil {
 		t.seen = 0
-		return Table{}, err
+		return Table{}, false, err
 	}
 	t.seen = t.table.newest()
-	table, _ := t.table.read()
-	return table, err
+	table, ok := t.table.read()
+	return table, ok, err
 }
 
 // tryTable enters the segment that has the record wanted by the table.
@@ -117,12 +118,17 @@ func (t *Tailer) tryFile(file SegmentFile) (bool, error) {
 
 // enter opens a segment and goes to the record wanted.
 func (t *Tailer) enter(path string) error {
+	return t.enterAt(path, func(c *Cursor) error { return c.SeekSeq(t.next) })
+}
+
+// enterAt opens a segment and goes where seek says.
+func (t *Tailer) enterAt(path string, seek func(*Cursor) error) error {
 	seg, err := OpenSegment(path)
 	if err != nil {
 		return err
 	}
 	cur := seg.Cursor()
-	if err := cur.SeekSeq(t.next); err != nil {
+	if err := seek(cur); err != nil {
 		return errors.Join(err, seg.Close())
 	}
 	t.seg, t.cur, t.after, t.idle = seg, cur, 0, 0

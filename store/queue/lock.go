@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"strconv"
 
+	"chronicle/internal/durable"
+
 	"golang.org/x/sys/unix"
 )
 
@@ -23,7 +25,7 @@ type dirLock struct {
 
 // lockDir takes the lock of the queue in dir, or says who has it.
 func lockDir(dir string) (*dirLock, error) {
-	f, err := os.OpenFile(filepath.Join(dir, lockName), os.O_RDWR|os.O_CREATE, 0o644)
+	f, err := durable.OpenFile(filepath.Join(dir, lockName), os.O_RDWR|os.O_CREATE, 0o644)
 	if err != nil {
 		return nil, fmt.Errorf("lock queue: %w", asFull(err))
 	}
@@ -36,10 +38,10 @@ func lockDir(dir string) (*dirLock, error) {
 		return nil, fmt.Errorf("lock queue %s: %w", dir, os.NewSyscallError("flock", err))
 	}
 	pid := []byte(strconv.Itoa(os.Getpid()) + "\n")
-	if _, err := f.WriteAt(pid, 0); err != nil {
+	if err := durable.WriteAt(f, pid, 0); err != nil {
 		return nil, fmt.Errorf("lock queue %s: %w", dir, asFull(err))
 	}
-	if err := f.Truncate(int64(len(pid))); err != nil {
+	if err := durable.Truncate(f, int64(len(pid))); err != nil {
 		return nil, fmt.Errorf("lock queue %s: %w", dir, err)
 	}
 	mem, err := mapFile(f, pageSize, unix.PROT_READ)

@@ -14,17 +14,24 @@ const soakEnv = "CHRONICLE_SOAK"
 // childEnv makes the test binary play the part of another process: see children.
 const childEnv = "CHRONICLE_QUEUE_CHILD"
 
-// children are what the test binary can do as another process. The argument is
+// children gives what the test binary can do as another process. The argument is
 // the queue's directory; the result is the exit status.
-var children = map[string]func(dir string) int{
-	"append-until-killed": childAppend,
-	"hold-lock":           childHoldLock,
-	"tail":                childTail,
+func children() map[string]func(dir string) int {
+	return map[string]func(dir string) int{
+		"append-until-killed": childAppend,
+		"hold-lock":           childHoldLock,
+		"tail":                childTail,
+		"append-full-load":    childFullLoad,
+		"read-spinning":       func(dir string) int { return childRead(dir, "spinning", TailerOptions{Busy: true}) },
+		"read-sleeping":       func(dir string) int { return childRead(dir, "sleeping", TailerOptions{Spin: -1, Yield: -1}) },
+		"append-in-jail":      childAppendInJail,
+		"getpid-in-jail":      childGetpidInJail,
+	}
 }
 
 func TestMain(m *testing.M) {
 	if name := os.Getenv(childEnv); name != "" {
-		os.Exit(children[name](os.Args[len(os.Args)-1]))
+		os.Exit(children()[name](os.Args[len(os.Args)-1]))
 	}
 	flag.Parse()
 	if f := flag.Lookup("rapid.checks"); f.Value.String() == f.DefValue {

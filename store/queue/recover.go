@@ -20,14 +20,19 @@ type Recovery struct {
 	Sealed    []string // segments that had ended but were not sealed
 
 	// Cut is the segment that was cut after its last valid record; empty if none was.
-	Cut         string
-	CutOffset   int64  // where, in bytes from the file's start
-	CutBytes    int64  // bytes that were not zero from there to the last such byte
-	CutCause    string // why the first thing cut was no valid record; empty when nothing was committed there
-	LostRecords uint64 // what still looked like whole records after the cut
-	SavedTo     string // the file that has the bytes cut, if there were such records
+	Cut       string
+	CutOffset int64  // where, in bytes from the file's start
+	CutBytes  int64  // bytes that were not zero from there to the last such byte
+	CutCause  string // why the first thing cut was no valid record; empty when nothing was committed there
 
-	HeaderRebuilt bool // the last segment's header page never reached the disk; Options.Meta stands in it now
+	// SetAside are the segments, by their former paths, that came after records which
+	// a crash of the machine has lost. They are no longer part of the queue.
+	SetAside    []string
+	LostRecords uint64   // what still looked like whole records after the cut and in segments set aside
+	SavedTo     []string // the files that have those records now
+
+	HeaderRebuilt bool     // the last segment's header page never reached the disk; Options.Meta stands in it now
+	Lowered       []string // consumers that had passed records which are lost: they need the new ones
 }
 
 // found is a segment file as recovery sees it. Of a sealed one, only the summary is known.
@@ -36,6 +41,7 @@ type found struct {
 	*summary
 	sealed bool
 	damage error   // what stopped the walk of an unsealed one
+	torn   bool    // the damage is what a crash of the machine leaves
 	seg    *active // the mapping of an unsealed one
 }
 
@@ -49,8 +55,8 @@ func (w *Writer) recover() error {
 		return err
 	}
 	segs := make([]*found, 0, len(files))
-	for i, file := range files {
-		f, err := w.examine(file, i == len(files)-1)
+	for _, file := range files {
+		f, err := w.examine(file)
 		if err == nil {
 			segs = append(segs, f)
 			continue
@@ -94,7 +100,7 @@ func (w *Writer) removeLeftovers() error {
 			continue
 		}
 		path := filepath.Join(w.dir, e.Name())
-		if err := os.Remove(path); err != nil {
+		if err := durable.Unlink(path); err != nil {
 			return err
 		}
 		if temp {
@@ -104,16 +110,34 @@ func (w *Writer) removeLeftovers() error {
 	return nil
 }
 
-// settle brings the segments into order: the last one first, for what is cut or
-// discarded there decides what the one before it is.
+// settle brings the segments into order: the last ones first, for what is cut,
+// discarded or set aside there decides what the ones before are.
 func (w *Writer) settle(segs []*found) error {
-	segs, err := w.dropEmpty(segs)
+	old, known, err := ReadTable(w.dir)
 	if err != nil {
 		return err
 	}
-	for i, f := range segs[:max(len(segs)-1, 0)] {
-		if err := w.settleEarlier(f, segs[i+1].first); err != nil {
+	for {
+		if segs, err = w.dropEmpty(segs); err != nil {
 			return err
+		}
+		at, err := firstBehindLoss(segs, old.NextSeq, known)
+		if err != nil {
+			return err
+		}
+		if at == len(segs) {
+			break
+		}
+		if err := w.setAside(segs[at:]); err != nil {
+			return err
+		}
+		segs = segs[:at]
+	}
+	for i := 0; i+1 < len(segs); i++ {
+		if !segs[i].sealed {
+			if err := w.sealFound(segs[i]); err != nil {
+				return err
+			}
 		}
 	}
 	if n := len(segs); n > 0 {
@@ -121,7 +145,10 @@ func (w *Writer) settle(segs []*found) error {
 			return err
 		}
 	}
-	if err := w.settleTable(segs); err != nil {
+	if err := w.settleTable(segs, old, known); err != nil {
+		return err
+	}
+	if w.recovery.Lowered, err = lowerConsumers(w.dir, w.next); err != nil {
 		return err
 	}
 	w.recovery.Segments, w.recovery.LastSeq = len(segs), w.next-1
@@ -140,31 +167,13 @@ func (w *Writer) dropEmpty(segs []*found) ([]*found, error) {
 				return segs, err
 			}
 		}
-		if err := errors.Join(f.close(), os.Remove(f.path)); err != nil {
+		if err := errors.Join(f.close(), durable.Unlink(f.path)); err != nil {
 			return segs, err
 		}
 		w.recovery.Discarded = append(w.recovery.Discarded, f.path)
 		segs = segs[:n-1]
 	}
 	return segs, nil
-}
-
-// settleEarlier takes care of a segment that is not the last. It is never cut.
-func (w *Writer) settleEarlier(f *found, next uint64) error {
-	if f.last >= next {
-		return fmt.Errorf("segment %s has records up to %d, but the next one begins at %d: %w", f.path, f.last, next, ErrCorrupt)
-	}
-	if f.sealed {
-		return nil
-	}
-	if f.damage != nil {
-		return fmt.Errorf("segment %s, which is not the last: %w", f.path, f.damage)
-	}
-	if !f.ended && f.last+1 != next {
-		return fmt.Errorf("segment %s stops at record %d, but the next one begins at %d: records are missing; "+
-			"to go on after %d, move the later segments and %s away: %w", f.path, f.last, next, f.last, tableName, ErrCorrupt)
-	}
-	return w.sealFound(f)
 }
 
 // sealFound hands an ended segment to the sealer.
@@ -225,24 +234,16 @@ func (s *active) resume(sum *summary, o Options) error {
 
 // settleTable writes index.meta anew, from the segments and from the next
 // sequence that the old one had.
-func (w *Writer) settleTable(segs []*found) error {
-	old, ok, err := ReadTable(w.dir)
-	if err != nil {
-		return err
-	}
-	if ok && w.active != nil && old.NextSeq > w.next {
+func (w *Writer) settleTable(segs []*found, old Table, known bool) error {
+	if known && w.active != nil && old.NextSeq > w.next {
 		return fmt.Errorf("%s says that record %d has been written, but the last segment stops at %d: "+
 			"to go on there, remove %s: %w", tableName, old.NextSeq-1, w.next-1, tableName, ErrCorrupt)
 	}
-	if ok {
-		w.next = max(w.next, old.NextSeq)
-	}
-	w.next = max(w.next, 1)
+	w.next = max(w.next, old.NextSeq, 1)
 	for _, f := range segs {
-		row := tableRow(f.summary)
-		if w.active != nil && f.seg == w.active {
-			row = IndexedSegment{FirstSeq: f.first}
-		} else {
+		row := IndexedSegment{FirstSeq: f.first} // the sealer adds the rest, when it is durable
+		if f.sealed {
+			row = tableRow(f.summary)
 			w.table.next = max(w.table.next, f.last+1)
 		}
 		w.table.entries = append(w.table.entries, row)

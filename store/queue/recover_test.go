@@ -104,15 +104,16 @@ func TestRecoveryRefuses(t *testing.T) {
 	}
 	live := unsealed(t, 0, 100, false)
 	for name, segs := range map[string]map[uint64][]byte{
-		"footer damaged":               {1: broken(sealed, len(sealed)-trailerSize-20)},
-		"header magic of live damaged": {1: broken(live, 3)},
-		"header meta of live damaged":  {1: broken(live, headerMeta+2)},
-		"wrong name":                   {7: live},
-		"sealed under a wrong name":    {7: sealed},
-		"earlier one damaged":          {1: broken(live, headerPage+50), 101: unsealed(t, 100, 130, false)},
-		"earlier one ends too soon":    {1: unsealed(t, 0, 90, false), 101: unsealed(t, 100, 130, false)},
-		"overlap":                      {1: sealed, 51: unsealed(t, 50, 130, false)},
-		"earlier file without bytes":   {1: nil, 101: unsealed(t, 100, 130, false)},
+		"footer damaged":                      {1: broken(sealed, len(sealed)-trailerSize-20)},
+		"header magic of live damaged":        {1: broken(live, 3)},
+		"middle without predecessor":          {101: unsealed(t, 100, 110, false), 131: sealedBytes(t, 130, 140)},
+		"header meta of live damaged":         {1: broken(live, headerMeta+2)},
+		"wrong name":                          {7: live},
+		"sealed under a wrong name":           {7: sealed},
+		"earlier one damaged":                 {1: broken(live, headerPage+50), 101: unsealed(t, 100, 130, false)},
+		"earlier one stops, sealed later":     {1: unsealed(t, 0, 90, false), 101: sealedBytes(t, 100, 130)},
+		"overlap":                             {1: sealed, 51: unsealed(t, 50, 130, false)},
+		"earlier without bytes, sealed later": {1: nil, 101: sealedBytes(t, 100, 130), 131: unsealed(t, 130, 140, false)},
 	} {
 		t.Run(name, func(t *testing.T) {
 			dir := queueOf(t, segs)
@@ -134,6 +135,73 @@ func TestRecoveryRefuses(t *testing.T) {
 				t.Error("the failed open has kept the lock")
 			}
 		})
+	}
+}
+
+// TestLossBeforeLaterSegments loses, in a crash of the machine, records that are
+// followed by segments which were not sealed either. The queue goes on where its
+// records stop; what was behind is kept aside.
+func TestLossBeforeLaterSegments(t *testing.T) {
+	sealed, live := sealedBytes(t, 0, 100), unsealed(t, 100, 130, false)
+	torn := unsealed(t, 0, 100, true)
+	clear(torn[2*headerPage : 3*headerPage]) // a page that was not written
+	for name, c := range map[string]struct {
+		segs    map[uint64][]byte
+		table   uint64 // next sequence that index.meta has, on disk
+		records int    // that are left
+		aside   int
+		lost    uint64
+	}{
+		"stops too soon":   {map[uint64][]byte{1: unsealed(t, 0, 90, false), 101: live}, 1, 90, 1, 30},
+		"without bytes":    {map[uint64][]byte{1: nil, 101: live}, 1, 0, 1, 30},
+		"torn":             {map[uint64][]byte{1: torn, 101: live, 131: unsealed(t, 130, 140, false)}, 1, 41, 2, 59},
+		"all of one":       {map[uint64][]byte{1: sealed, 131: unsealed(t, 130, 140, false)}, 101, 100, 1, 10},
+		"all of the first": {map[uint64][]byte{101: live}, 1, 0, 1, 30},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := queueOf(t, c.segs)
+			writeTable(t, dir, c.table)
+			w := open(t, dir, Options{})
+			r := w.Recovery()
+			if int(w.NextSeq()) != c.records+1 || len(r.SetAside) != c.aside || r.LostRecords != c.lost || len(r.SavedTo) < c.aside {
+				t.Fatalf("next %d, recovery %+v", w.NextSeq(), r)
+			}
+			for i, path := range r.SetAside {
+				first, _ := parseSegmentName(filepath.Base(path))
+				if b, err := os.ReadFile(r.SavedTo[i]); err != nil || !bytes.Equal(b, c.segs[first]) {
+					t.Errorf("%s is not kept in %s: %v", path, r.SavedTo[i], err)
+				}
+			}
+			add(t, w, c.records, 140)
+			wantSeries(t, readAll(t, dir, 0), 0, 140)
+			must(t, w.Close())
+			w = open(t, dir, Options{})
+			if r := w.Recovery(); r.LostRecords != 0 || len(r.SetAside) != 0 || r.Cut != "" {
+				t.Errorf("the second recovery finds losses: %+v", r)
+			}
+		})
+	}
+}
+
+// writeTable writes an index.meta without entries.
+func writeTable(t *testing.T, dir string, next uint64) {
+	t.Helper()
+	table := &table{path: filepath.Join(dir, tableName), reserve: reserveBlocks, next: next}
+	must(t, table.rewrite())
+}
+
+// TestMovedAwayIsNoLoss: a hole behind sealed segments is what the archive has, if
+// index.meta knows that it was sealed, or if there is no index.meta.
+func TestMovedAwayIsNoLoss(t *testing.T) {
+	for _, table := range []uint64{0, 131, 141} {
+		dir := queueOf(t, map[uint64][]byte{1: sealedBytes(t, 0, 100), 131: unsealed(t, 130, 140, false)})
+		if table > 0 {
+			writeTable(t, dir, table)
+		}
+		w := open(t, dir, Options{})
+		if r := w.Recovery(); w.NextSeq() != 141 || len(r.SetAside) != 0 {
+			t.Errorf("table %d: next %d, recovery %+v", table, w.NextSeq(), r)
+		}
 	}
 }
 

@@ -7,6 +7,8 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"chronicle/internal/durable"
+
 	"golang.org/x/sys/unix"
 )
 
@@ -25,7 +27,9 @@ type region struct {
 	path string
 	mem  []byte
 	size atomic.Int64 // reserved bytes: the file's length
-	mu   sync.Mutex   // held while mem is replaced and while it is synced
+	mu   sync.Mutex   // held while mem is replaced, cut or synced
+
+	unwritten bool // guarded by mu: the latest sync failed
 }
 
 // growth says how a region gets its space.
@@ -48,7 +52,7 @@ func (w *growth) next(size, end int64) int64 {
 // createRegion makes a new file of size bytes, reserved, and maps it with room
 // for capacity bytes. On an error no file is left.
 func createRegion(path string, size, capacity int64, growth growth) (*region, error) {
-	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o644)
+	f, err := durable.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o644)
 	if err != nil {
 		return nil, asFull(err)
 	}
@@ -59,7 +63,7 @@ func createRegion(path string, size, capacity int64, growth growth) (*region, er
 		g.mem, err = mapFile(f, max(size, capacity), unix.PROT_READ|unix.PROT_WRITE)
 	}
 	if err = errors.Join(err, f.Close()); err != nil {
-		return nil, errors.Join(fmt.Errorf("create %s: %w", path, err), os.Remove(path))
+		return nil, errors.Join(fmt.Errorf("create %s: %w", path, err), durable.Unlink(path))
 	}
 	return g, nil
 }
@@ -156,8 +160,8 @@ func (g *region) populate() error {
 
 // rename gives the file a new name that nothing has yet.
 func (g *region) rename(path string) error {
-	if err := renameNew(g.path, path); err != nil {
-		return err
+	if err := durable.MoveNew(g.path, path); err != nil {
+		return asFull(err)
 	}
 	g.path = path
 	return nil
@@ -170,10 +174,42 @@ func (g *region) sync() error {
 	if g.mem == nil {
 		return nil
 	}
-	if err := unix.Msync(g.mem[:g.size.Load()], unix.MS_SYNC); err != nil {
-		return fmt.Errorf("sync %s: %w", g.path, os.NewSyscallError("msync", err))
+	err := g.retrying(func() error { return durable.SyncRange(g.path, g.mem[:g.size.Load()]) })
+	if err != nil {
+		return fmt.Errorf("sync %s: %w", g.path, err)
 	}
 	return nil
+}
+
+// cut shortens the file, opened as f, to size bytes, of which the mapping stays.
+func (g *region) cut(f *os.File, size int64) error {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if err := durable.Truncate(f, size); err != nil {
+		return err
+	}
+	g.size.Store(size)
+	return nil
+}
+
+// syncFile is sync by way of the file, which may have more than the mapping.
+func (g *region) syncFile(f *os.File) error {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.retrying(func() error { return durable.Sync(f) })
+}
+
+// retrying runs a sync. After one that failed the kernel takes for clean what it
+// has not written, so it is told otherwise before the next.
+func (g *region) retrying(sync func() error) error {
+	if g.unwritten {
+		if err := durable.Dirty(g.path, g.mem[:g.size.Load()]); err != nil {
+			return err
+		}
+	}
+	err := sync()
+	g.unwritten = err != nil
+	return err
 }
 
 // close takes the mapping down. The file stays.
@@ -189,4 +225,4 @@ func (g *region) close() error {
 }
 
 // discard takes the mapping down and removes the file.
-func (g *region) discard() error { return errors.Join(g.close(), os.Remove(g.path)) }
+func (g *region) discard() error { return errors.Join(g.close(), durable.Unlink(g.path)) }

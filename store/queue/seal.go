@@ -15,8 +15,8 @@ import (
 // sealer seals ended segments, oldest first, and keeps those that could not be
 // sealed (no space, an I/O error) to try again.
 type sealer struct {
-	dir    string
 	table  *table
+	names  *names
 	noSync bool
 
 	running sync.Mutex // held while sealing
@@ -53,40 +53,44 @@ func (q *sealer) drop() {
 func (q *sealer) run() error {
 	q.running.Lock()
 	defer q.running.Unlock()
-	sealed := false
 	for s := q.oldest(); s != nil; s = q.oldest() {
 		if err := q.seal(s); err != nil {
-			return fmt.Errorf("seal %s: %w", s.path, err)
+			return fmt.Errorf("seal %s: %w", s.path, asFull(err))
 		}
 		q.drop()
-		sealed = true
 	}
-	if !sealed {
-		return nil
-	}
-	return q.sync(func() error { return durable.SyncDir(q.dir) })
+	return nil
 }
 
 // seal turns an ended segment into a sealed one:
 //
 //  1. its records are walked, which counts them and proves every checksum;
-//  2. the file is cut after the end word, and what it holds is made durable;
-//  3. the table takes over its last sequence, durably;
-//  4. footer and trailer are written behind the end word and made durable. The
-//     trailer is the commit point: a crash before it leaves an ended segment,
-//     which the next OpenWriter seals; one after it leaves a live index to remove;
+//  2. the file is cut after the end word, the footer is written there, and all of
+//     it is made durable; then its name is;
+//  3. the table takes over its last sequence, durably: from now on the next writer
+//     knows of these records even if somebody moves the segment away;
+//  4. the trailer is written and made durable. It is the commit point: a crash
+//     before it leaves an ended segment, which the next OpenWriter seals; one after
+//     it leaves a live index to remove;
 //  5. the live index and the mapping go.
+//
+// The trailer is written on its own and last because the pages of one write can
+// reach the disk in any order.
 func (q *sealer) seal(s *active) error {
 	f, err := q.sealedFooter(s)
 	if err != nil {
 		return err
 	}
-	if err := q.finish(s.path, f); err != nil {
-		return asFull(err)
+	foot, trail := f.seal()
+	if !s.trailed {
+		if err := q.prepare(s, f, foot); err != nil {
+			return err
+		}
 	}
-	if err := os.Remove(sidecarPath(s.path)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if err := q.finish(s, f.end+endSize+int64(len(foot)), trail); err != nil {
 		return err
 	}
+	_ = durable.Unlink(sidecarPath(s.path)) // or the next writer does it; nobody reads it any more
 	return s.closeAll()
 }
 
@@ -103,30 +107,48 @@ func (q *sealer) sealedFooter(s *active) (*footer, error) {
 	return f, nil
 }
 
-// finish does the steps from the cut to the trailer.
-func (q *sealer) finish(path string, f *footer) (err error) {
-	file, err := os.OpenFile(path, os.O_RDWR, 0)
+// prepare does the steps from the cut to the table.
+func (q *sealer) prepare(s *active, f *footer, foot []byte) (err error) {
+	file, err := os.OpenFile(s.path, os.O_RDWR, 0)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, file.Close()) }()
 	covered := f.end + endSize
-	if err := file.Truncate(covered); err != nil {
+	if err := s.cut(file, covered); err != nil {
 		return err
 	}
-	if err := q.sync(file.Sync); err != nil {
+	if err := durable.WriteAt(file, foot, covered); err != nil {
+		return err
+	}
+	if err := q.sync(func() error { return s.syncFile(file) }); err != nil {
+		return err
+	}
+	if err := q.sync(q.names.sync); err != nil {
 		return err
 	}
 	if err := q.table.end(&f.summary); err != nil {
 		return err
 	}
-	if err := q.sync(q.table.sync); err != nil {
+	return q.sync(q.table.sync)
+}
+
+// finish writes the trailer at offset. Once that has been tried the file may be
+// sealed, and somebody may have moved it away; only the trailer is written again.
+func (q *sealer) finish(s *active, offset int64, trail []byte) (err error) {
+	file, err := os.OpenFile(s.path, os.O_RDWR, 0)
+	if s.trailed && errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
 		return err
 	}
-	if _, err := file.WriteAt(f.seal(), covered); err != nil {
+	defer func() { err = errors.Join(err, file.Close()) }()
+	s.trailed = true
+	if err := durable.WriteAt(file, trail, offset); err != nil {
 		return err
 	}
-	return q.sync(file.Sync)
+	return q.sync(func() error { return durable.Sync(file) })
 }
 
 // sync calls f unless syncing is off.

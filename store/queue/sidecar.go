@@ -7,6 +7,8 @@ import (
 	"os"
 	"sort"
 
+	"chronicle/internal/durable"
+
 	"golang.org/x/sys/unix"
 )
 
@@ -38,7 +40,7 @@ type sidecar struct {
 // createSidecar makes the live index of the segment that begins at first, with
 // room for size bytes.
 func createSidecar(path string, reserve reserver, first uint64, size int64) (*sidecar, error) {
-	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if err := durable.Unlink(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, err
 	}
 	g, err := createRegion(path, alignUp(size, pageSize), sidecarMap, growth{reserve: reserve, first: sidecarStep})

@@ -3,8 +3,9 @@ package queue
 import (
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
+
+	"chronicle/internal/durable"
 
 	"golang.org/x/sys/unix"
 )
@@ -25,29 +26,26 @@ type reserver func(f *os.File, from, to int64) error
 
 // reserveBlocks is the reserver for real files.
 func reserveBlocks(f *os.File, from, to int64) error {
-	for {
-		err := unix.Fallocate(int(f.Fd()), 0, from, to-from)
-		switch err {
-		case nil:
-			return nil
-		case unix.EINTR:
-			continue
-		case unix.EOPNOTSUPP, unix.ENOSYS:
-			return asFull(writeZeros(f, from, to))
-		}
-		return asFull(os.NewSyscallError("fallocate", err))
+	err := durable.Allocate(f, from, to)
+	if cannotAllocate(err) {
+		err = writeZeros(f, from, to)
 	}
+	return asFull(err)
+}
+
+func cannotAllocate(err error) bool {
+	return errors.Is(err, unix.EOPNOTSUPP) || errors.Is(err, unix.ENOSYS)
 }
 
 // writeZeros is what reserves blocks where fallocate cannot.
 func writeZeros(f *os.File, from, to int64) error {
 	zeros := make([]byte, min(to-from, 256<<10))
 	for from < to {
-		n, err := f.WriteAt(zeros[:min(to-from, int64(len(zeros)))], from)
-		if err != nil {
+		chunk := zeros[:min(to-from, int64(len(zeros)))]
+		if err := durable.WriteAt(f, chunk, from); err != nil {
 			return err
 		}
-		from += int64(n)
+		from += int64(len(chunk))
 	}
 	return nil
 }
@@ -73,28 +71,12 @@ func clearFrom(f *os.File, off, size int64, reserve reserver) error {
 	if page == size {
 		return nil
 	}
-	err := unix.Fallocate(int(f.Fd()), unix.FALLOC_FL_PUNCH_HOLE|unix.FALLOC_FL_KEEP_SIZE, page, size-page)
-	if errors.Is(err, unix.EOPNOTSUPP) || errors.Is(err, unix.ENOSYS) {
+	err := durable.Punch(f, page, size)
+	if cannotAllocate(err) {
 		return asFull(writeZeros(f, page, size))
 	}
 	if err != nil {
-		return os.NewSyscallError("fallocate", err)
+		return err
 	}
 	return reserve(f, page, size)
-}
-
-// renameNew renames without replacing: a file at the new name is an error.
-func renameNew(from, to string) error {
-	err := unix.Renameat2(unix.AT_FDCWD, from, unix.AT_FDCWD, to, unix.RENAME_NOREPLACE)
-	if err == unix.EINVAL || err == unix.ENOSYS { // the file system cannot: look first
-		if _, statErr := os.Lstat(to); statErr == nil {
-			err = unix.EEXIST
-		} else if errors.Is(statErr, fs.ErrNotExist) {
-			err = unix.Rename(from, to)
-		}
-	}
-	if err != nil {
-		return asFull(&os.LinkError{Op: "rename", Old: from, New: to, Err: err})
-	}
-	return nil
 }

@@ -1,8 +1,11 @@
 package queue
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
+	"path/filepath"
 	"slices"
 	"sort"
 	"sync"
@@ -89,6 +92,7 @@ func (t *table) end(s *summary) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.next = max(t.next, s.last+1)
+	pruned := t.prune()
 	at := sort.Search(len(t.entries), func(i int) bool { return t.entries[i].FirstSeq >= s.first })
 	if at == len(t.entries) || t.entries[at].FirstSeq != s.first {
 		t.entries = slices.Insert(t.entries, at, IndexedSegment{})
@@ -96,7 +100,27 @@ func (t *table) end(s *summary) error {
 		return t.rewrite()
 	}
 	t.entries[at] = tableRow(s)
+	if pruned {
+		return t.rewrite()
+	}
 	return t.update(at)
+}
+
+// prune forgets segments that have been removed or moved away, oldest first, so
+// that the table does not grow for ever. The newest of those stays: by its times a
+// reader knows whether what it looks for was before the oldest that is here.
+func (t *table) prune() bool {
+	n := 0
+	for n+2 < len(t.entries) && t.gone(n) && t.gone(n+1) {
+		n++
+	}
+	t.entries = slices.Delete(t.entries, 0, n)
+	return n > 0
+}
+
+func (t *table) gone(at int) bool {
+	_, err := os.Lstat(segmentPath(filepath.Dir(t.path), t.entries[at].FirstSeq))
+	return errors.Is(err, fs.ErrNotExist)
 }
 
 func tableRow(s *summary) IndexedSegment {
@@ -167,7 +191,7 @@ func (t *table) open(size int64) error {
 	if err := t.close(); err != nil {
 		return err
 	}
-	f, err := os.OpenFile(t.path, os.O_RDWR|os.O_CREATE, 0o644)
+	f, err := durable.OpenFile(t.path, os.O_RDWR|os.O_CREATE, 0o644)
 	if err != nil {
 		return fmt.Errorf("open queue table: %w", asFull(err))
 	}
@@ -205,7 +229,8 @@ func (t *table) close() error {
 	return os.NewSyscallError("munmap", unix.Munmap(mem))
 }
 
-// sync makes the table durable, and with it the next sequence.
+// sync makes the table durable, and with it the next sequence. If it fails, the
+// next change writes the page with both anew, as it changes the generation.
 func (t *table) sync() error {
 	t.mu.Lock()
 	defer t.mu.Unlock()

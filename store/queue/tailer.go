@@ -10,6 +10,13 @@ import (
 
 // TailerOptions say how a tailer waits. The zero value is usable.
 type TailerOptions struct {
+	// Busy makes Wait do nothing but look: it never yields the processor nor
+	// sleeps, and takes all of one core for as long as it waits. A record is seen
+	// one look after its commit, a few nanoseconds. It is for a process that has a
+	// core to itself; GOMAXPROCS must be 2 or more if it does anything else. The
+	// other options then mean nothing. Default false.
+	Busy bool
+
 	// Spin is how often Wait looks for a record before it first yields the
 	// processor. Default 2000; negative for not at all.
 	Spin int
@@ -70,18 +77,38 @@ type Tailer struct {
 	seen    uint64        // what the table's newest segment was when the files were listed
 	idle    uint          // empty looks in a row
 	slept   time.Duration // since the latest record
+	timer   *time.Timer   // for sleeps of a millisecond and more; nil before the first
 	closed  bool
+
+	passOver bool // records whose time, by clock, is before since; see start.go
+	clock    Clock
+	since    int64
 }
 
 // OpenTailer opens a tailer that begins with record from; 0 and 1 mean the
 // oldest there is. A record that is not there yet is waited for. One that is no
 // longer there is [ErrGone], from Next; the directory must be there.
+//
+// The other ways to begin are OpenTailerLive and OpenTailerTime, in start.go.
 func OpenTailer(dir string, from uint64) (*Tailer, error) {
 	return OpenTailerOptions(dir, from, TailerOptions{})
 }
 
 // OpenTailerOptions is OpenTailer with a say in how to wait.
 func OpenTailerOptions(dir string, from uint64, opts TailerOptions) (*Tailer, error) {
+	if from == 1 {
+		from = 0
+	}
+	t, err := newTailer(dir, opts)
+	if err != nil {
+		return nil, err
+	}
+	t.next = from
+	return t, nil
+}
+
+// newTailer gives a tailer that is nowhere yet.
+func newTailer(dir string, opts TailerOptions) (*Tailer, error) {
 	opts, err := opts.withDefaults()
 	if err != nil {
 		return nil, err
@@ -93,16 +120,14 @@ func OpenTailerOptions(dir string, from uint64, opts TailerOptions) (*Tailer, er
 	if !info.IsDir() {
 		return nil, fmt.Errorf("tail queue %s: not a directory", dir)
 	}
-	if from == 1 {
-		from = 0
-	}
-	return &Tailer{dir: dir, options: opts, next: from}, nil
+	return &Tailer{dir: dir, options: opts}, nil
 }
 
 // Next gives the next record, whose body is valid until the following call.
 // False without an error means that nothing more is committed yet. After an error
 // the tailer stays where it is: [ErrGone] says from where the queue can still be
-// read, [ErrCorrupt] that what is there cannot be.
+// read, [ErrCorrupt] that what is there cannot be. It allocates only when it goes
+// from one segment to the next.
 func (t *Tailer) Next() (Record, bool, error) {
 	if t.closed {
 		return Record{}, false, fmt.Errorf("tail queue %s: %w", t.dir, ErrClosed)
@@ -116,6 +141,9 @@ func (t *Tailer) Next() (Record, bool, error) {
 		r, err := t.cur.Next()
 		if err == nil {
 			t.next, t.idle, t.slept = r.Seq+1, 0, 0
+			if t.passOver && t.before(&r) {
+				continue
+			}
 			return r, true, nil
 		}
 		if err != io.EOF {
@@ -184,6 +212,9 @@ func (t *Tailer) Close() error {
 		return nil
 	}
 	t.closed = true
+	if t.timer != nil {
+		t.timer.Stop()
+	}
 	err := t.drop(0)
 	if t.table != nil {
 		err = errors.Join(err, t.table.close())

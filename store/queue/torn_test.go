@@ -89,7 +89,7 @@ func TestCutKeepsWhatLooksLikeRecords(t *testing.T) {
 	if r.LostRecords != 399 || r.CutOffset != int64(ends[99]) || r.CutCause == "" || r.LastSeq != 100 || r.CutBytes > int64(ends[499]-ends[99]) {
 		t.Errorf("recovery %+v: want 399 records lost after offset %d", r, ends[99])
 	}
-	saved, err := os.ReadFile(r.SavedTo)
+	saved, err := os.ReadFile(r.SavedTo[0])
 	must(t, err)
 	if !bytes.Equal(saved, b[ends[99]:ends[499]]) {
 		t.Error("what was cut is not what was saved")

@@ -12,10 +12,13 @@ import (
 // Wait returns when Next may have something to say: a record, or an error. It
 // spins, then yields, then sleeps, as TailerOptions say; the writer is not
 // involved. It returns the context's error when that is cancelled, and may return
-// early without cause.
+// early without cause. It allocates nothing.
 func (t *Tailer) Wait(ctx context.Context) error {
 	if t.closed {
 		return fmt.Errorf("wait on queue %s: %w", t.dir, ErrClosed)
+	}
+	if t.options.Busy {
+		return t.spin(ctx)
 	}
 	for range t.options.Spin {
 		if t.something() {
@@ -31,6 +34,26 @@ func (t *Tailer) Wait(ctx context.Context) error {
 	return t.sleep(ctx)
 }
 
+// busyLooks is how often a busy tailer looks before it sees to the context and
+// the clock, neither of which needs a system call.
+const busyLooks = 4096
+
+// spin waits without giving the processor away. Now and then it asks the file
+// system, as sleep does.
+func (t *Tailer) spin(ctx context.Context) error {
+	for asked := time.Now(); time.Since(asked) < askEvery; {
+		for range busyLooks {
+			if t.something() {
+				return nil
+			}
+		}
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+	}
+	return t.ask()
+}
+
 // sleep waits in sleeps that double, asking the file system too now and then.
 func (t *Tailer) sleep(ctx context.Context) error {
 	pause := t.options.MinSleep
@@ -38,7 +61,7 @@ func (t *Tailer) sleep(ctx context.Context) error {
 		if t.slept >= t.options.IdleAfter {
 			pause = t.options.IdleSleep
 		}
-		if err := nap(ctx, pause); err != nil {
+		if err := t.nap(ctx, pause); err != nil {
 			return err
 		}
 		t.slept += pause
@@ -51,7 +74,7 @@ func (t *Tailer) sleep(ctx context.Context) error {
 
 // nap sleeps for d, or less if ctx is cancelled and d is long. Go's own timers
 // are no finer than a millisecond in an idle process; the kernel's are, if asked.
-func nap(ctx context.Context, d time.Duration) error {
+func (t *Tailer) nap(ctx context.Context, d time.Duration) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
@@ -60,12 +83,16 @@ func nap(ctx context.Context, d time.Duration) error {
 		_ = unix.Nanosleep(&unix.Timespec{Nsec: int64(d)}, nil) // woken early by a signal: look early
 		return nil
 	}
-	timer := time.NewTimer(d)
-	defer timer.Stop()
+	if t.timer == nil {
+		t.timer = time.NewTimer(d)
+	} else {
+		t.timer.Reset(d)
+	}
+	defer t.timer.Stop()
 	select {
 	case <-ctx.Done():
 		return ctx.Err()
-	case <-timer.C:
+	case <-t.timer.C:
 		return nil
 	}
 }

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
-	"sync"
 	"sync/atomic"
 
 	"chronicle/internal/durable"
@@ -30,11 +29,9 @@ type Writer struct {
 	helper  *helper // nil without Options.Precreate
 	syncer  *syncer // nil without Options.SyncInterval
 
-	// Shared with the syncer.
-	current  atomic.Pointer[active] // the same as active
-	newNames atomic.Bool            // the directory has changed since it was synced
-	syncing  sync.Mutex             // held by syncAll
-	parents  []string               // guarded by syncing: other directories to sync
+	// Shared with the syncer and the helper.
+	current atomic.Pointer[active] // the same as active
+	names   *names
 }
 
 // OpenWriter opens the queue in dir for appending, making it if it is not there.
@@ -55,21 +52,29 @@ func OpenWriter(dir string, opts Options) (*Writer, error) {
 		return nil, err
 	}
 	w := &Writer{
-		dir: dir, options: opts, meta: opts.Meta, lock: lock, parents: parents,
+		dir: dir, options: opts, meta: opts.Meta, lock: lock, names: &names{dir: dir, parents: parents},
 		table: &table{path: filepath.Join(dir, tableName), reserve: opts.reserve, keep: opts.Precreate},
 		maker: &segmentMaker{dir: dir, options: opts},
 	}
-	w.sealer = &sealer{dir: dir, table: w.table, noSync: opts.NoSync}
-	if err := w.recover(); err != nil {
+	w.names.changed.Store(true)
+	w.sealer = &sealer{table: w.table, names: w.names, noSync: opts.NoSync}
+	err = w.recover()
+	if err == nil && opts.Precreate {
+		err = w.sealer.sync(w.tableDurable)
+	}
+	if err != nil {
 		return nil, errors.Join(fmt.Errorf("open queue %s: %w", dir, err), w.release())
 	}
 	w.start()
 	return w, nil
 }
 
+// tableDurable has a table on disk before the writer can run ahead of the
+// sealing: by it the next writer knows whether a missing segment was ever sealed.
+func (w *Writer) tableDurable() error { return errors.Join(w.table.sync(), w.names.sync()) }
+
 // start sets the writer's goroutines going.
 func (w *Writer) start() {
-	w.newNames.Store(true)
 	if w.options.Precreate {
 		w.helper = startHelper(w.maker, w.sealer)
 	}
@@ -153,14 +158,14 @@ func (w *Writer) makeRoom(n int) (*active, error) {
 	if err != nil {
 		return nil, fmt.Errorf("begin segment %d of queue %s: %w", w.next, w.dir, err)
 	}
-	w.setActive(next)
 	if s != nil {
 		w.retire(s)
-		if w.helper == nil {
-			// What cannot be sealed stays pending: the next roll tries again, and
-			// Sync, Roll and Close return the error if it still stands.
-			_ = w.sealer.run()
-		}
+	}
+	w.setActive(next)
+	if s != nil && w.helper == nil {
+		// What cannot be sealed stays pending: the next roll tries again, and
+		// Sync, Roll and Close return the error if it still stands.
+		_ = w.sealer.run()
 	}
 	if w.helper != nil {
 		w.helper.poke()
@@ -192,7 +197,7 @@ func (w *Writer) begin(n int) (*active, error) {
 	if err != nil {
 		return nil, joinDiscard(err, s)
 	}
-	w.newNames.Store(true)
+	w.names.changed.Store(true)
 	return s, nil
 }
 
