@@ -17,6 +17,13 @@ import (
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
+	if dir := os.Getenv(readerEnv); dir != "" {
+		if err := follow(ctx, dir, os.Stdout); err != nil {
+			fmt.Fprintln(os.Stderr, "bench reader:", err)
+			os.Exit(1)
+		}
+		return
+	}
 	dir, err := os.MkdirTemp("", "chronicle-bench-")
 	if err == nil {
 		defer os.RemoveAll(dir)
@@ -37,7 +44,7 @@ func run(ctx context.Context, dir string) error {
 	fmt.Println("| what | measured | limit in the same run | ratio |")
 	fmt.Println("|---|---|---|---|")
 	for _, measure := range []func(context.Context, string) ([]row, error){
-		appendCost, pipeline, bookLatency, flightScan,
+		appendCost, hot, pipeline, bookLatency, flightScan,
 	} {
 		rows, err := measure(ctx, dir)
 		if err != nil {

@@ -9,6 +9,7 @@ import (
 	"hash/crc32"
 	"os"
 	"path/filepath"
+	"time"
 
 	"chronicle/book"
 	"chronicle/internal/durable"
@@ -53,8 +54,8 @@ type streamState struct {
 }
 
 // Checkpoint makes all streams durable and then replaces the checkpoint. When it
-// returns without error a restart begins here. It is refused after a failure
-// inside a record, whose effects are neither all there nor all absent.
+// returns without error a restart begins here, and the raw queue may forget what
+// came before. It is refused after a failure inside a record, whose effects are neither all there nor all absent.
 func (e *ETL) Checkpoint() error {
 	if e.failed != nil {
 		return fmt.Errorf("checkpoint: %w", e.failed)
@@ -77,7 +78,8 @@ func (e *ETL) Checkpoint() error {
 	if err := durable.WriteFile(e.checkpointPath(), append(head, body.Bytes()...), 0o644); err != nil {
 		return fmt.Errorf("checkpoint: %w", err)
 	}
-	e.sinceCheckpoint = 0
+	e.sinceCheckpoint, e.checkpointed = 0, time.Now()
+	e.passed.Passed(e.rawSeq)
 	return nil
 }
 

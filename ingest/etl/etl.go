@@ -59,6 +59,14 @@ type Config struct {
 	// bounds the work after a crash. Default 500,000.
 	CheckpointEvery uint64
 
+	// CheckpointInterval is the longest time between two checkpoints while there is
+	// something to checkpoint: it bounds what raw retention has to keep. Default 1 minute.
+	CheckpointInterval time.Duration
+
+	// Consumer is the name by which the raw queue knows this ETL: retention removes
+	// nothing that lies after its latest checkpoint. Default "etl".
+	Consumer string
+
 	// SyncInterval is passed to the clean queues: how much an OS crash may cost
 	// since the last checkpoint. Default 0: synced at checkpoints only.
 	SyncInterval time.Duration
@@ -106,7 +114,8 @@ type ETL struct {
 	log    *slog.Logger
 	lock   *filelock.Lock
 	raw    *queue.Tailer
-	policy Policy // in force now
+	passed *queue.Consumer // what the raw queue need not keep for us
+	policy Policy          // in force now
 
 	// Owned by the pipeline's goroutine; all of it is in the checkpoint.
 	rawSeq      uint64 // last raw record processed
@@ -118,7 +127,8 @@ type ETL struct {
 	channels    map[string]*channel
 
 	sinceCheckpoint uint64
-	failed          error // what ended the pipeline inside a record: its state is of no moment
+	checkpointed    time.Time // when, by the monotonic clock; not in the data path
+	failed          error     // what ended the pipeline inside a record: its state is of no moment
 	scratch         scratch
 	counters        counters
 }
@@ -139,6 +149,12 @@ type scratch struct {
 func Open(ctx context.Context, cfg Config) (*ETL, error) {
 	if cfg.CheckpointEvery == 0 {
 		cfg.CheckpointEvery = 500_000
+	}
+	if cfg.CheckpointInterval <= 0 {
+		cfg.CheckpointInterval = time.Minute
+	}
+	if cfg.Consumer == "" {
+		cfg.Consumer = "etl"
 	}
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
@@ -165,6 +181,14 @@ func (e *ETL) start(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if !found {
+		if err := e.beginWithOldest(); err != nil {
+			return err
+		}
+	}
+	if err := e.register(); err != nil {
+		return err
+	}
 	if e.raw, err = queue.OpenTailer(e.cfg.RawDir, e.rawSeq+1); err != nil {
 		return fmt.Errorf("etl: raw queue: %w", err)
 	}
@@ -178,6 +202,42 @@ func (e *ETL) start(ctx context.Context) error {
 	if !found {
 		return e.Checkpoint() // pins the policy before the first record is made
 	}
+	return nil
+}
+
+// register makes the raw queue keep what comes after the checkpoint. A position
+// beyond it (the checkpoint is an older copy, or was deleted) is taken back.
+func (e *ETL) register() error {
+	var err error
+	if e.passed, err = queue.RegisterConsumer(e.cfg.RawDir, e.cfg.Consumer); err != nil {
+		return fmt.Errorf("etl: %w", err)
+	}
+	e.passed.Rewind(e.rawSeq + 1)
+	return nil
+}
+
+// beginWithOldest begins, for want of a checkpoint, with the oldest record that
+// the raw queue holds. Where clean streams are there already they must be made
+// again from the very first.
+func (e *ETL) beginWithOldest() error {
+	oldest, _, err := queue.Bounds(e.cfg.RawDir)
+	if err != nil {
+		return fmt.Errorf("etl: raw queue: %w", err)
+	}
+	if oldest <= 1 {
+		return nil
+	}
+	streams, err := filepath.Glob(filepath.Join(e.cfg.CleanDir, "*", "*", "*.q"))
+	if err != nil {
+		return fmt.Errorf("etl: %w", err)
+	}
+	if len(streams) > 0 {
+		return fmt.Errorf("etl: there is no checkpoint in %s, and the raw queue begins with record %d, after the first: bring the checkpoint back, or move %s away to begin anew from there: %w",
+			e.cfg.StateDir, oldest, e.cfg.CleanDir, ErrLostRecords)
+	}
+	e.log.Warn("the raw queue's beginning is gone: starting with its oldest record", "oldest", oldest)
+	e.rawSeq = oldest - 1
+	e.counters.rawSeq.Store(e.rawSeq)
 	return nil
 }
 
@@ -202,6 +262,11 @@ func (e *ETL) Run(ctx context.Context) error {
 				return nil
 			}
 			return err
+		}
+		if e.sinceCheckpoint > 0 && time.Since(e.checkpointed) >= e.cfg.CheckpointInterval {
+			if err := e.Checkpoint(); err != nil {
+				return err
+			}
 		}
 		if err := e.raw.Wait(ctx); err != nil {
 			if ctx.Err() != nil {
@@ -356,6 +421,9 @@ func (e *ETL) abandon() error {
 	}
 	if e.raw != nil {
 		errs = append(errs, e.raw.Close())
+	}
+	if e.passed != nil {
+		errs = append(errs, e.passed.Close())
 	}
 	return errors.Join(append(errs, e.lock.Release())...)
 }

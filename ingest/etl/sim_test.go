@@ -5,7 +5,6 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
-	"net"
 	"os"
 	"slices"
 	"strings"
@@ -14,6 +13,7 @@ import (
 
 	"chronicle/book"
 	"chronicle/ingest/feed"
+	"chronicle/ingest/feed/udp"
 	"chronicle/ingest/sim"
 	"chronicle/market"
 	"chronicle/store/queue"
@@ -38,23 +38,22 @@ type line struct {
 	end     context.CancelFunc
 }
 
-func (l *line) ReadFrom(b []byte) (int, net.Addr, error) {
+func (l *line) Receive(time.Duration) ([]udp.Datagram, int64, error) {
 	if l.next == len(l.packets) {
 		l.end()
-		return 0, nil, os.ErrDeadlineExceeded
+		return nil, 0, os.ErrDeadlineExceeded
 	}
 	l.next++
-	return copy(b, l.packets[l.next-1].data), l.LocalAddr(), nil
+	return []udp.Datagram{{Recv: l.now().UnixNano(), Data: l.packets[l.next-1].data}}, 0, nil
 }
 
-func (l *line) now() time.Time                        { return l.at(l.next - 1) }
-func (l *line) at(i int) time.Time                    { return l.start.Add(time.Duration(i) * time.Millisecond) }
-func (l *line) WriteTo([]byte, net.Addr) (int, error) { return 0, os.ErrInvalid }
-func (l *line) Close() error                          { return nil }
-func (l *line) LocalAddr() net.Addr                   { return &net.UDPAddr{} }
-func (l *line) SetDeadline(time.Time) error           { return nil }
-func (l *line) SetReadDeadline(time.Time) error       { return nil }
-func (l *line) SetWriteDeadline(time.Time) error      { return nil }
+func (l *line) now() time.Time         { return l.at(l.next - 1) }
+func (l *line) at(i int) time.Time     { return l.start.Add(time.Duration(i) * time.Millisecond) }
+func (l *line) Send(int, []byte) error { return os.ErrInvalid }
+func (l *line) Name(int) string        { return "line" }
+func (l *line) Dropped(int) uint64     { return 0 }
+func (l *line) Wake()                  {}
+func (l *line) Close() error           { return nil }
 
 // TestGoodBooksAreTrue sends simulated sessions over a line that loses, repeats and
 // swaps packets. Wherever the ETL calls a book good it must be the simulator's own.
@@ -142,7 +141,7 @@ func refine(t *testing.T, l *line) Config {
 	defer cancel()
 	l.end = cancel
 	var counters feed.Counters
-	err = feed.Live(ctx, w, feed.LiveOptions{Format: "itch", Venue: "sim", Packets: feed.PacketOptions{Conn: l}, Now: l.now}, &counters)
+	err = feed.Live(ctx, w, feed.LiveOptions{Format: "itch", Venue: "sim", Packets: feed.PacketOptions{Sockets: l, ReorderWindow: -1}, Now: l.now}, &counters)
 	if err != nil {
 		t.Fatal(err)
 	}
