@@ -4,10 +4,7 @@ import (
 	"context"
 	"path/filepath"
 	"testing"
-	"time"
 
-	"chronicle/ingest/feed/emit"
-	"chronicle/ingest/sim"
 	"chronicle/internal/testdata"
 	"chronicle/store/queue"
 )
@@ -41,32 +38,4 @@ func BenchmarkReplay(b *testing.B) {
 			b.ReportMetric(float64(messages)/b.Elapsed().Seconds(), "messages/s")
 		})
 	}
-}
-
-// endless is a source that never waits.
-type endless struct {
-	s   *sim.Sim
-	n   int
-	now time.Time
-}
-
-func (e *endless) Next() ([]byte, int64, error) {
-	if e.n--; e.n < 0 {
-		return nil, 0, context.Canceled
-	}
-	return e.s.NextPacket(e.now), e.now.UnixNano(), nil
-}
-
-// BenchmarkPump is the whole way of a datagram but the socket: sequence,
-// decoding, appending. It contains the simulator's share, see its own benchmark.
-func BenchmarkPump(b *testing.B) {
-	w, _ := benchQueue(b)
-	s, err := sim.New(sim.Options{Seed: 1})
-	if err != nil {
-		b.Fatal(err)
-	}
-	b.ReportAllocs()
-	b.ResetTimer()
-	_ = pump(context.Background(), &endless{s, b.N, time.Now()}, emit.New(w, &Counters{}, emit.Options{Venue: "sim"}))
-	b.ReportMetric(float64(s.Seq())/b.Elapsed().Seconds(), "messages/s")
 }

@@ -7,8 +7,10 @@
 //
 //	source/             files (plain, gzip, zstd), lines, captured packets
 //	recording/          recordings of WebSocket and HTTP traffic
-//	moldudp/            MoldUDP64: sequence, duplicates, holes, sessions
-//	itch/ binance/ kraken/ okx/   the venues' messages
+//	udp/                sockets: multicast lines and re-request servers
+//	sequence/           one stream of two lines: duplicates, order, recovery, holes, sessions
+//	moldudp/ iextp/     MoldUDP64 and IEX-TP: the datagrams
+//	itch/ iex/ binance/ kraken/ okx/   the venues' messages
 //	emit/               the way into the queue, and the counts
 //	scan/               JSON in place
 //
@@ -66,12 +68,17 @@ type Format struct {
 // Formats lists the formats, in alphabetical order.
 func Formats() []Format {
 	return []Format{
-		{Name: "binance-coinm", Venue: "binance-coinm", Help: "Binance COIN-M futures: lines \"<ts_recv ns> <frame>\" or recorded traffic (.jsonl)"},
-		{Name: "binance-spot", Venue: "binance-spot", Help: "Binance spot: lines \"<ts_recv ns> <frame>\" or recorded traffic (.jsonl)"},
-		{Name: "binance-usdm", Venue: "binance-usdm", Help: "Binance USD-M futures: lines \"<ts_recv ns> <frame>\" or recorded traffic (.jsonl)"},
+		{Name: "binance-coinm", Venue: "binance-coinm", Help: "Binance COIN-M futures: lines \"<ts_recv ns> <frame>\" or recorded traffic (.jsonl); live: WebSocket and REST snapshots", Live: true},
+		{Name: "binance-spot", Venue: "binance-spot", Help: "Binance spot: lines \"<ts_recv ns> <frame>\" or recorded traffic (.jsonl); live: WebSocket and REST snapshots", Live: true},
+		{Name: "binance-usdm", Venue: "binance-usdm", Help: "Binance USD-M futures: lines \"<ts_recv ns> <frame>\" or recorded traffic (.jsonl); live: WebSocket and REST snapshots", Live: true},
+		{Name: "bybit", Venue: "bybit", Help: "Bybit WebSocket v5, spot and linear: recorded traffic (.jsonl); live: WebSocket", Live: true},
+		{Name: "coinbase", Venue: "coinbase", Help: "Coinbase Advanced Trade WebSocket: recorded traffic (.jsonl); live: WebSocket", Live: true},
+		{Name: "iex-deep", Venue: "iex", Help: "IEX DEEP 1.0, books by price level: pcap or pcapng, as IEX HIST gives them; live: IEX-TP", Live: true},
+		{Name: "iex-deepplus", Venue: "iex", Help: "IEX DEEP+ 1.0, books by order: pcap or pcapng; live: IEX-TP", Live: true},
+		{Name: "iex-tops", Venue: "iex", Help: "IEX TOPS 1.6, quotes and trades: pcap or pcapng, as IEX HIST gives them; live: IEX-TP", Live: true},
 		{Name: "itch", Venue: "xnas", Help: "NASDAQ ITCH 5.0: BinaryFILE, pcap or pcapng; live: MoldUDP64", Live: true},
-		{Name: "kraken", Venue: "kraken", Help: "Kraken WebSocket v1: recorded traffic (.jsonl)"},
-		{Name: "okx", Venue: "okx", Help: "OKX WebSocket v5: recorded traffic (.jsonl)"},
+		{Name: "kraken", Venue: "kraken", Help: "Kraken WebSocket v1: recorded traffic (.jsonl); live: WebSocket", Live: true},
+		{Name: "okx", Venue: "okx", Help: "OKX WebSocket v5: recorded traffic (.jsonl); live: WebSocket", Live: true},
 	}
 }
 

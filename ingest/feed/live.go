@@ -4,9 +4,9 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"net"
 	"time"
 
+	"chronicle/ingest/feed/udp"
 	"chronicle/store/queue"
 )
 
@@ -26,17 +26,40 @@ type LiveOptions struct {
 	Log *slog.Logger
 }
 
-// PacketOptions say where datagrams come from.
+// Line is one line of a packet feed: an address, for a multicast group the
+// interface that joins it, and possibly the only sender to be heard.
+type Line = udp.Line
+
+// PacketOptions say where datagrams come from, and how the lines' messages become
+// one stream again; see package sequence.
 type PacketOptions struct {
-	// Listen is the UDP address to receive on, "127.0.0.1:26477" or a multicast
-	// group "233.54.12.111:26477". Required unless Conn is set.
-	Listen string
-	// Interface is the network interface that joins a multicast group. Default: the system's choice.
-	Interface string
-	// Conn receives instead of Listen, for who must know the port before; see
-	// ListenUDP. Live closes it.
-	Conn net.PacketConn
-	// ReadBuffer is the socket's receive buffer in bytes. Default: 16 MiB.
+	// Lines are the feed's lines, one or two, with the same messages. Required
+	// unless Sockets is set.
+	Lines []Line
+	// Recovery are the addresses of re-request servers, used in turn. Default: none,
+	// and what no line brings is lost.
+	Recovery []string
+	// Sockets receives instead, for who must know the ports before; see ListenUDP.
+	// Lines and Recovery are then those that it has. Live closes it.
+	Sockets PacketSource
+	// ReorderWindow is how many messages may wait for one that is missing. Default:
+	// sequence.DefaultWindow; negative: none, everything missing is a gap at once.
+	ReorderWindow int
+	// ReorderTime is how long a missing message may be late, before it is asked for
+	// or given up. Default: sequence.DefaultReorderTime.
+	ReorderTime time.Duration
+	// RecoveryTime is how long a recovery may bring nothing before it is given up.
+	// Default: sequence.DefaultRecoveryTime.
+	RecoveryTime time.Duration
+	// JoinFromStart asks for what a session sent before the feed joined it, if that
+	// is sequence.DefaultJoinMax messages or less. Default: a late_join gap.
+	JoinFromStart bool
+	// Silence is how long a line may bring nothing, not even a heartbeat, before it
+	// is called silent. Default: 5 s; negative: never.
+	Silence time.Duration
+	// Spin receives without ever sleeping: a core is spent for some microseconds less.
+	Spin bool
+	// ReadBuffer is each line's receive buffer in bytes. Default: 16 MiB.
 	ReadBuffer int
 }
 
@@ -67,8 +90,7 @@ func Live(ctx context.Context, w *queue.Writer, opts LiveOptions, c *Counters) e
 	if err := opts.fill(); err != nil {
 		return err
 	}
-	switch opts.Format {
-	case "itch":
+	if _, ok := packetFormatOf(opts.Format); ok {
 		return livePackets(ctx, w, opts, c)
 	}
 	return liveWebSocket(ctx, w, opts, c)

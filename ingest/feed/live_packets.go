@@ -4,122 +4,228 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
-	"net/netip"
+	"log/slog"
+	"math"
+	"runtime"
+	"strings"
 	"time"
 
 	"chronicle/ingest/feed/emit"
+	"chronicle/ingest/feed/iex"
 	"chronicle/ingest/feed/itch"
 	"chronicle/ingest/feed/moldudp"
+	"chronicle/ingest/feed/sequence"
+	"chronicle/ingest/feed/udp"
 	"chronicle/store/queue"
 )
 
-// maxDatagram is more than any UDP datagram holds.
-const maxDatagram = 1 << 16
-
-// ListenUDP opens the socket that opts describe; its LocalAddr tells the port that was given for port 0.
-func ListenUDP(opts PacketOptions) (*net.UDPConn, error) {
-	addr, err := netip.ParseAddrPort(opts.Listen)
-	if err != nil {
-		return nil, fmt.Errorf("listen address %q: %w (write address:port)", opts.Listen, err)
-	}
-	conn, err := listen(net.UDPAddrFromAddrPort(addr), opts.Interface)
-	if err != nil {
-		return nil, fmt.Errorf("listen on %s: %w", opts.Listen, err)
-	}
-	size := opts.ReadBuffer
-	if size <= 0 {
-		size = 16 << 20
-	}
-	if err := conn.SetReadBuffer(size); err != nil {
-		_ = conn.Close()
-		return nil, fmt.Errorf("listen on %s: set a receive buffer of %d bytes: %w", opts.Listen, size, err)
-	}
-	return conn, nil
+// PacketSource is where datagrams come from: *udp.Sockets, which see for what
+// the methods do. Lines are numbered from 0, re-request servers after them.
+type PacketSource interface {
+	Receive(wait time.Duration) (batch []udp.Datagram, until int64, err error)
+	Send(server int, request []byte) error
+	Name(line int) string
+	Dropped(line int) uint64
+	Wake()
+	Close() error
 }
 
-func listen(addr *net.UDPAddr, name string) (*net.UDPConn, error) {
-	if !addr.IP.IsMulticast() {
-		return net.ListenUDP("udp", addr)
-	}
-	var ifi *net.Interface
-	if name != "" {
-		var err error
-		if ifi, err = net.InterfaceByName(name); err != nil {
-			return nil, fmt.Errorf("interface %q: %w", name, err)
-		}
-	}
-	return net.ListenMulticastUDP("udp", ifi, addr)
+var _ PacketSource = (*udp.Sockets)(nil)
+
+// ListenUDP opens the sockets that opts describe, for PacketOptions.Sockets; their
+// Addr tells the port that was given for port 0. Log may be nil.
+func ListenUDP(opts PacketOptions, log *slog.Logger) (*udp.Sockets, error) {
+	return openSockets(opts, log, nil)
 }
 
-// receive is where datagrams come from. A source that reads many at once and
-// takes the kernel's receive times serves Live as well.
-type receive interface {
-	// Next gives the next datagram, valid until the next call, and its time of
-	// receipt in ns since the Unix epoch. It fails when it is told to stop.
-	Next() (data []byte, recv int64, err error)
-}
-
-// socket receives one datagram at a time and stamps it when it is read.
-type socket struct {
-	conn net.PacketConn
-	now  func() time.Time
-	buf  [maxDatagram]byte
-}
-
-var _ receive = (*socket)(nil)
-
-func (s *socket) Next() ([]byte, int64, error) {
-	var n int
-	var err error
-	if udp, ok := s.conn.(*net.UDPConn); ok { // without an allocation for the sender's address
-		n, _, err = udp.ReadFromUDPAddrPort(s.buf[:])
-	} else {
-		n, _, err = s.conn.ReadFrom(s.buf[:])
+func openSockets(opts PacketOptions, log *slog.Logger, now func() time.Time) (*udp.Sockets, error) {
+	if n := len(opts.Lines); n < 1 || n > 2 {
+		return nil, fmt.Errorf("live feed: %d lines: give the UDP address to receive on, or those of the two lines", n)
 	}
-	return s.buf[:n], s.now().UnixNano(), err
-}
-
-// livePackets receives datagrams.
-//
-// An ITCH message's date comes from the time of receipt, in New York.
-func livePackets(ctx context.Context, w *queue.Writer, opts LiveOptions, c *Counters) error {
-	if opts.Packets.Conn == nil && opts.Packets.Listen == "" {
-		return errors.New("live feed: Listen is empty: give the UDP address to receive on")
-	}
-	conn := opts.Packets.Conn
-	if conn == nil {
-		udp, err := ListenUDP(opts.Packets)
-		if err != nil {
-			return err
-		}
-		conn = udp
-	}
-	defer conn.Close()
-	stop := context.AfterFunc(ctx, func() { _ = conn.SetReadDeadline(time.Unix(1, 0)) })
-	defer stop()
-	e := emit.New(w, c, emit.Options{
-		Source: opts.Format, Venue: opts.Venue, Name: conn.LocalAddr().String(), Unit: "packet", Log: opts.Log,
+	return udp.Open(udp.Options{
+		Lines: opts.Lines, Servers: opts.Recovery, ReadBuffer: opts.ReadBuffer, Spin: opts.Spin, Now: now, Log: log,
 	})
-	opts.Log.Info("feed receives", "address", conn.LocalAddr().String(), "format", opts.Format, "venue", opts.Venue)
-	return pump(ctx, &socket{conn: conn, now: opts.Now}, e)
 }
 
-// pump moves datagrams from the source to the queue.
-func pump(ctx context.Context, from receive, e *emit.Emitter) error {
-	receiver := moldudp.NewReceiver(e, itch.Channel, itch.NewDecoder(e, itch.ReceiptClock(), 0))
-	for n := uint64(1); ; n++ {
-		data, recv, err := from.Next()
-		if err != nil {
-			if ctx.Err() != nil {
-				return nil
-			}
-			return fmt.Errorf("receive: %w", err)
-		}
-		e.At(n)
-		receiver.Packet(recv, data)
-		if err := e.Err(); err != nil {
+// defaultSilence is several times what venues leave between heartbeats: a second.
+const defaultSilence = 5 * time.Second
+
+// stream gives the options of the receiver, for a feed from the given source.
+func (o *PacketOptions) stream(channel string, from PacketSource) (sequence.Options, error) {
+	s := sequence.Options{
+		Channel: channel, Window: o.ReorderWindow, ReorderTime: o.ReorderTime, RecoveryTime: o.RecoveryTime,
+		JoinFromStart: o.JoinFromStart, Silence: o.Silence, Unasked: "no recovery is configured",
+	}
+	switch {
+	case s.Window == 0:
+		s.Window = sequence.DefaultWindow
+	case s.Window < 0 && len(o.Recovery) > 0:
+		return s, fmt.Errorf("live feed: ReorderWindow %d: recovery needs a window for the messages that wait", o.ReorderWindow)
+	case s.Window < 0:
+		s.Window = 0
+	}
+	if s.Silence == 0 {
+		s.Silence = defaultSilence
+	}
+	lines := max(len(o.Lines), 1)
+	for i := range lines {
+		s.Lines = append(s.Lines, fmt.Sprintf("%c %s", 'A'+i, from.Name(i)))
+	}
+	for i := range o.Recovery {
+		s.Servers = append(s.Servers, "recovery "+from.Name(lines+i))
+	}
+	s.Ask = from.Send
+	return s, nil
+}
+
+// packetFormat is a format whose messages come in numbered datagrams.
+type packetFormat struct {
+	protocol sequence.Protocol
+	channel  string
+	decoder  func(e *emit.Emitter) packetDecoder
+}
+
+// packetDecoder takes the messages of a stream. Finish is called after the last.
+type packetDecoder interface {
+	sequence.Messages
+	Finish()
+}
+
+// packetFormatOf finds a format by name.
+func packetFormatOf(name string) (packetFormat, bool) {
+	if name == "itch" {
+		return packetFormat{moldudp.Protocol{}, itch.Channel, func(e *emit.Emitter) packetDecoder {
+			return itchDecoder{itch.NewDecoder(e, itch.ReceiptClock(), 0)}
+		}}, true
+	}
+	if feed := iex.ByName(name); feed != nil {
+		return packetFormat{feed.Protocol, feed.Name, func(e *emit.Emitter) packetDecoder {
+			return iex.NewDecoder(e, feed)
+		}}, true
+	}
+	return packetFormat{}, false
+}
+
+// itchDecoder has nothing to do at the end: every ITCH message is an event.
+//
+// A live message's date comes from the time of receipt, in New York.
+type itchDecoder struct{ *itch.Decoder }
+
+func (itchDecoder) Finish() {}
+
+// livePackets receives datagrams until ctx is done.
+func livePackets(ctx context.Context, w *queue.Writer, opts LiveOptions, c *Counters) (err error) {
+	from := opts.Packets.Sockets
+	if from == nil {
+		if from, err = openSockets(opts.Packets, opts.Log, opts.Now); err != nil {
 			return err
 		}
 	}
+	defer func() { err = errors.Join(err, from.Close()) }()
+	defer context.AfterFunc(ctx, from.Wake)()
+	format, _ := packetFormatOf(opts.Format)
+	stream, err := opts.Packets.stream(format.channel, from)
+	if err != nil {
+		return err
+	}
+	e := emit.New(w, c, emit.Options{
+		Source: opts.Format, Venue: opts.Venue, Name: strings.Join(stream.Lines, ", "), Unit: "packet", Repeat: true, Log: opts.Log,
+	})
+	opts.Log.Info("feed receives", "lines", stream.Lines, "recovery", stream.Servers, "format", opts.Format, "venue", opts.Venue)
+	p := newPump(from, e, format, stream, opts.Now)
+	return p.run(ctx)
+}
+
+// pump moves datagrams from a source to the queue.
+type pump struct {
+	from     PacketSource
+	e        *emit.Emitter
+	decoder  packetDecoder
+	receiver *sequence.Receiver
+	now      func() time.Time
+	lines    []*emit.LineCounters
+	packets  uint64
+	until    int64 // everything received before it is handed over
+	warned   int64 // when a drop was logged last
+}
+
+func newPump(from PacketSource, e *emit.Emitter, format packetFormat, stream sequence.Options, now func() time.Time) *pump {
+	p := &pump{from: from, e: e, decoder: format.decoder(e), now: now}
+	p.receiver = sequence.NewReceiver(e, format.protocol, p.decoder, stream)
+	for _, name := range stream.Lines {
+		p.lines = append(p.lines, e.Line(name))
+	}
+	return p
+}
+
+// maxWait is the longest time without a look at the clock.
+const maxWait = time.Second
+
+// run ends with ctx, without an error. What waits for a missing message then is
+// kept.
+func (p *pump) run(ctx context.Context) error {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	for ctx.Err() == nil && p.e.Err() == nil {
+		if err := p.batch(); err != nil {
+			if ctx.Err() == nil {
+				p.finish()
+				return errors.Join(fmt.Errorf("receive: %w", err), p.e.Err())
+			}
+			break
+		}
+	}
+	p.finish()
+	return p.e.Err()
+}
+
+func (p *pump) finish() {
+	p.receiver.Finish(p.until, "the feed stopped")
+	p.decoder.Finish()
+}
+
+// batch takes what has come.
+func (p *pump) batch() error {
+	batch, until, err := p.from.Receive(p.wait())
+	if err != nil {
+		return err
+	}
+	for i := range batch {
+		d := &batch[i]
+		p.packets++
+		p.e.At(p.packets)
+		p.receiver.Packet(d.Line, d.Recv, d.Data)
+		p.until = d.Recv
+	}
+	if until > 0 {
+		p.until = until
+		p.receiver.Tick(until)
+	}
+	p.drops()
+	return nil
+}
+
+// drops counts what the kernel dropped, and logs it once a second at most.
+func (p *pump) drops() {
+	for i, l := range p.lines {
+		n := p.from.Dropped(i)
+		if n == l.Dropped.Load() {
+			continue
+		}
+		l.Dropped.Store(n)
+		if p.until-p.warned >= int64(time.Second) {
+			p.warned = p.until
+			p.e.Log().Warn("the kernel dropped datagrams: the feed is too slow, or its receive buffer too small",
+				"line", p.from.Name(i), "datagrams_so_far", n)
+		}
+	}
+}
+
+// wait is how long nothing is due.
+func (p *pump) wait() time.Duration {
+	due := p.receiver.Due()
+	if due == math.MaxInt64 {
+		return maxWait
+	}
+	return min(max(time.Duration(due-p.now().UnixNano()), 0), maxWait)
 }

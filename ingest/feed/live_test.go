@@ -15,6 +15,7 @@ import (
 
 	"chronicle/ingest/feed/emit"
 	"chronicle/ingest/feed/emit/emittest"
+	"chronicle/ingest/feed/udp"
 	"chronicle/ingest/sim"
 	"chronicle/market"
 	"chronicle/store/queue"
@@ -24,24 +25,35 @@ import (
 type liveFeed struct {
 	dir    string
 	addr   string
+	lines  []string // addresses
 	counts *Counters
 	stop   func() // ends the feed and waits for it
 	tail   *queue.Tailer
 	read   []queue.Record
 }
 
-func startLive(t *testing.T, now func() time.Time) *liveFeed {
+// loopback is a line on a free port.
+var loopback = Line{Address: "127.0.0.1:0"}
+
+func startLive(t *testing.T, opts PacketOptions) *liveFeed {
 	t.Helper()
 	w, dir := openRaw(t)
-	conn, err := ListenUDP(PacketOptions{Listen: "127.0.0.1:0"})
+	if opts.Lines == nil {
+		opts.Lines = []Line{loopback}
+	}
+	sockets, err := ListenUDP(opts, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	f := &liveFeed{dir: dir, addr: conn.LocalAddr().String(), counts: &Counters{}}
+	opts.Sockets = sockets
+	f := &liveFeed{dir: dir, addr: sockets.Name(0), counts: &Counters{}}
+	for i := range opts.Lines {
+		f.lines = append(f.lines, sockets.Name(i))
+	}
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() {
-		done <- Live(ctx, w, LiveOptions{Format: "itch", Packets: PacketOptions{Conn: conn}, Venue: "sim", Now: now}, f.counts)
+		done <- Live(ctx, w, LiveOptions{Format: "itch", Packets: opts, Venue: "sim"}, f.counts)
 	}()
 	f.stop = sync.OnceFunc(func() {
 		cancel()
@@ -169,7 +181,7 @@ func (b rawBooks) levels(tag uint32, side market.Side) []sim.Level {
 }
 
 func TestLiveFeedKeepsTheTrueBooks(t *testing.T) {
-	f := startLive(t, nil)
+	f := startLive(t, PacketOptions{})
 	conn, err := net.Dial("udp", f.addr)
 	if err != nil {
 		t.Fatal(err)
@@ -226,7 +238,7 @@ func TestLiveFeedKeepsTheTrueBooks(t *testing.T) {
 }
 
 func TestLiveFeedReportsWhatWasLost(t *testing.T) {
-	f := startLive(t, nil)
+	f := startLive(t, PacketOptions{})
 	conn, err := net.Dial("udp", f.addr)
 	if err != nil {
 		t.Fatal(err)
@@ -268,9 +280,11 @@ func TestLiveOptionsAreChecked(t *testing.T) {
 	defer w.Close()
 	for text, opts := range map[string]LiveOptions{
 		"there are":    {Format: "morse"},
-		"Listen":       {Format: "itch"},
-		"address:port": {Format: "itch", Packets: PacketOptions{Listen: "localhost"}},
-		"nosuchif":     {Format: "itch", Packets: PacketOptions{Listen: "239.1.2.3:26477", Interface: "nosuchif"}},
+		"0 lines":      {Format: "itch"},
+		"3 lines":      {Format: "itch", Packets: PacketOptions{Lines: []Line{loopback, loopback, loopback}}},
+		"address:port": {Format: "itch", Packets: PacketOptions{Lines: []Line{{Address: "localhost"}}}},
+		"nosuchif":     {Format: "itch", Packets: PacketOptions{Lines: []Line{{Address: "239.1.2.3:26477", Interface: "nosuchif"}}}},
+		"window":       {Format: "itch", Packets: PacketOptions{Lines: []Line{loopback}, Recovery: []string{"127.0.0.1:9"}, ReorderWindow: -1}},
 	} {
 		if err := Live(context.Background(), w, opts, &Counters{}); err == nil || !strings.Contains(err.Error(), text) {
 			t.Errorf("%+v: error %v, want one that mentions %q", opts, err, text)
@@ -278,16 +292,36 @@ func TestLiveOptionsAreChecked(t *testing.T) {
 	}
 }
 
-// script is a source of given datagrams.
-type script [][]byte
+// script is a source of given datagrams, each in a batch of its own.
+type script struct {
+	datagrams []udp.Datagram
+	closed    int
+}
 
-func (s *script) Next() ([]byte, int64, error) {
-	if len(*s) == 0 {
+func (s *script) Receive(time.Duration) ([]udp.Datagram, int64, error) {
+	if len(s.datagrams) == 0 {
 		return nil, 0, io.EOF
 	}
-	p := (*s)[0]
-	*s = (*s)[1:]
-	return p, 1_700_000_000_000000000, nil
+	d := s.datagrams[:1]
+	s.datagrams = s.datagrams[1:]
+	return d, d[0].Recv, nil
+}
+
+func (s *script) Send(int, []byte) error { return nil }
+func (s *script) Name(line int) string   { return string(rune('a' + line)) }
+func (s *script) Dropped(int) uint64     { return 7 }
+func (s *script) Wake()                  {}
+func (s *script) Close() error           { s.closed++; return nil }
+
+// scripted makes a pump with the options of a live feed.
+func scripted(t testing.TB, q emit.Queue, c *Counters, from PacketSource, opts PacketOptions) *pump {
+	t.Helper()
+	format, ok := packetFormatOf("itch")
+	stream, err := opts.stream(format.channel, from)
+	if err != nil || !ok {
+		t.Fatal(err)
+	}
+	return newPump(from, emit.New(q, c, emit.Options{Venue: "sim"}), format, stream, time.Now)
 }
 
 func TestPumpEndsWithTheQueueOrTheSource(t *testing.T) {
@@ -295,20 +329,91 @@ func TestPumpEndsWithTheQueueOrTheSource(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	packets := script{bytes.Clone(s.NextPacket(time.Now())), bytes.Clone(s.NextPacket(time.Now()))}
+	var datagrams []udp.Datagram
+	for range 2 {
+		datagrams = append(datagrams, udp.Datagram{Recv: 1_700_000_000_000000000, Data: bytes.Clone(s.NextPacket(time.Now()))})
+	}
 	for failAt, want := range map[int]error{3: emittest.ErrFull, 0: io.EOF} {
-		q := &emittest.Queue{FailAt: failAt}
-		from := slices.Clone(packets)
-		if err := pump(context.Background(), &from, emit.New(q, &Counters{}, emit.Options{})); !errors.Is(err, want) {
+		q, c := &emittest.Queue{FailAt: failAt}, &Counters{}
+		if err := scripted(t, q, c, &script{datagrams: datagrams}, PacketOptions{}).run(context.Background()); !errors.Is(err, want) {
 			t.Errorf("pump ended with %v, want %v", err, want)
 		}
 		if failAt == 3 && len(q.Records) != 2 {
 			t.Errorf("%d records before the queue failed, want 2", len(q.Records))
 		}
+		if l := c.Stats().Lines[0]; l.Dropped != 7 || l.Name != "A a" {
+			t.Errorf("line is %+v", l)
+		}
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
-	if err := pump(ctx, &script{}, emit.New(&emittest.Queue{}, &Counters{}, emit.Options{})); err != nil {
+	if err := scripted(t, &emittest.Queue{}, &Counters{}, &script{}, PacketOptions{}).run(ctx); err != nil {
 		t.Errorf("a cancelled feed ended with %v, want no error", err)
+	}
+}
+
+// What waits for a missing message when the feed stops is kept.
+func TestPumpKeepsWhatWaits(t *testing.T) {
+	s, err := sim.New(sim.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	from := &script{}
+	var last uint64
+	for i := range 3 {
+		if p := s.NextPacket(time.Now()); i != 1 {
+			from.datagrams = append(from.datagrams, udp.Datagram{Recv: 1_700_000_000_000000000, Data: bytes.Clone(p)})
+		}
+		last = s.Seq()
+	}
+	q, c := &emittest.Queue{}, &Counters{}
+	_ = scripted(t, q, c, from, PacketOptions{}).run(context.Background())
+	gaps, err := emittest.JSON[market.Gap](q)
+	if err != nil || len(gaps) != 1 || c.Stats().Messages != last-(gaps[0].LastSeq-gaps[0].FirstSeq+1) || gaps[0].Detail != "the feed stopped" {
+		t.Errorf("gaps are %+v, %v, counts %+v", gaps, err, c.Stats())
+	}
+}
+
+// sleeper is a source where nothing comes, and that waits until it is woken.
+type sleeper struct {
+	script
+	asleep, woken chan struct{}
+}
+
+func (s *sleeper) Receive(time.Duration) ([]udp.Datagram, int64, error) {
+	close(s.asleep)
+	<-s.woken
+	return nil, 0, nil
+}
+
+func (s *sleeper) Wake() { close(s.woken) }
+
+func TestLiveIsWokenToEnd(t *testing.T) {
+	w, _ := openRaw(t)
+	defer w.Close()
+	ctx, cancel := context.WithCancel(context.Background())
+	from := &sleeper{asleep: make(chan struct{}), woken: make(chan struct{})}
+	done := make(chan error, 1)
+	go func() {
+		done <- Live(ctx, w, LiveOptions{Format: "itch", Packets: PacketOptions{Sockets: from}}, &Counters{})
+	}()
+	<-from.asleep
+	cancel()
+	select {
+	case err := <-done:
+		if err != nil {
+			t.Error(err)
+		}
+	case <-time.After(20 * time.Second):
+		t.Fatal("it sleeps on")
+	}
+}
+
+func TestLiveClosesItsSource(t *testing.T) {
+	w, _ := openRaw(t)
+	defer w.Close()
+	from := &script{}
+	if err := Live(context.Background(), w, LiveOptions{Format: "itch", Packets: PacketOptions{Sockets: from}}, &Counters{}); !errors.Is(err, io.EOF) || from.closed != 1 {
+		t.Errorf("live ended with %v, closed %d times", err, from.closed)
 	}
 }

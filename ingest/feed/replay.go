@@ -96,8 +96,11 @@ func Replay(ctx context.Context, w *queue.Writer, rawDir string, opts ReplayOpti
 }
 
 func unitOf(f Format) string {
-	if f.Name == "itch" {
+	switch f.Venue {
+	case "xnas":
 		return "unit"
+	case "iex":
+		return "packet"
 	}
 	return "line"
 }
@@ -105,9 +108,12 @@ func unitOf(f Format) string {
 // run decodes the file and ends the source.
 func (r *replay) run(ctx context.Context, c *emit.Counters) error {
 	var err error
-	if r.format.Name == "itch" {
+	switch r.format.Venue {
+	case "xnas":
 		err = r.itch(ctx)
-	} else {
+	case "iex":
+		err = r.iex(ctx)
+	default:
 		err = r.lines(ctx)
 	}
 	if err == nil {

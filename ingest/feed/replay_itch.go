@@ -9,7 +9,6 @@ import (
 	"strings"
 	"time"
 
-	"chronicle/ingest/feed/emit"
 	"chronicle/ingest/feed/itch"
 	"chronicle/ingest/feed/moldudp"
 	"chronicle/ingest/feed/source"
@@ -78,7 +77,7 @@ func (r *replay) capture(ctx context.Context, reader *bufio.Reader, d *itch.Deco
 	if err != nil {
 		return r.broken(err)
 	}
-	receiver := moldudp.NewReceiver(r.e, itch.Channel, d)
+	lines := newCaptureLines(r.e, moldudp.Protocol{}, itch.Channel, d)
 	for n := uint64(1); ; n++ {
 		if n%checkEvery == 0 {
 			r.opts.Progress(r.file.Done(), r.file.Size())
@@ -90,29 +89,15 @@ func (r *replay) capture(ctx context.Context, reader *bufio.Reader, d *itch.Deco
 		r.e.At(n)
 		switch {
 		case errors.Is(err, io.EOF):
-			receiver.Finish(max(r.e.LastRecv(), 0))
+			lines.finish()
 			return nil
 		case err != nil:
-			receiver.Finish(max(r.e.LastRecv(), 0))
+			lines.finish()
 			return r.broken(err)
 		}
-		r.packet(p, receiver)
+		lines.packet(p)
 		if r.e.Err() != nil {
 			return r.e.Err()
 		}
 	}
-}
-
-// packet hands a captured packet's datagram to the receiver.
-func (r *replay) packet(p source.Packet, receiver *moldudp.Receiver) {
-	payload, err := p.Payload()
-	if err == nil && p.Time <= 0 {
-		err = emit.NoCaptureTime
-	}
-	if err != nil {
-		r.e.Packet()
-		r.e.Skip(emit.ReasonOf(err))
-		return
-	}
-	receiver.Packet(p.Time, payload)
 }

@@ -5,8 +5,11 @@ import (
 	"context"
 	"errors"
 	"io"
+	"strings"
 
 	"chronicle/ingest/feed/binance"
+	"chronicle/ingest/feed/bybit"
+	"chronicle/ingest/feed/coinbase"
 	"chronicle/ingest/feed/emit"
 	"chronicle/ingest/feed/kraken"
 	"chronicle/ingest/feed/okx"
@@ -25,6 +28,10 @@ func (r *replay) session() recording.Session {
 		return kraken.New(r.e)
 	case "okx":
 		return okx.New(r.e)
+	case "coinbase":
+		return coinbase.New(r.e)
+	case "bybit":
+		return bybit.New(r.e)
 	}
 	return binance.New(r.e)
 }
@@ -38,7 +45,7 @@ func (r *replay) lines(ctx context.Context) error {
 		return err
 	}
 	read := func(line []byte) { stamped(line, session, r.e) }
-	if recording.Is(first) || r.format.Venue == "kraken" || r.format.Venue == "okx" {
+	if recording.Is(first) || !strings.HasPrefix(r.format.Venue, "binance-") {
 		var decoder recording.Decoder
 		ignore := func(error) error { return nil } // the second pass counts what is wrong
 		if err := r.eachLine(ctx, func(line []byte) { decoder.Expect(line, session) }, ignore); err != nil {

@@ -10,9 +10,11 @@
 //	bookTicker    KindQuote: Seq is u
 //	others known  KindStatus, verbatim, Code from the table in status.go
 //
-// ts_event is T (transaction time), else E (event time), else undefined. The
-// frames carry no instrument list, so prices and sizes are kept at the default
-// exponents. Instruments are defined when they are first seen.
+// ts_event is T (transaction time), else E (event time), else undefined. Prices
+// and sizes are kept at the default exponents. Instruments are defined when they
+// are first seen; what an exchangeInfo response said of one by then is in its
+// definition. The channel is the connection, where there is one: an outage is
+// all of its instruments'.
 //
 // A Session belongs to one goroutine.
 package binance
@@ -34,16 +36,21 @@ var _ recording.Session = (*Session)(nil)
 // Session turns frames into records.
 type Session struct {
 	e       *emit.Emitter
+	listed  map[string]listing // by native symbol, from exchangeInfo
+	conns   map[string]string  // by native symbol: the connection, from our subscriptions
 	symbols map[string]*instrument
 	only    *instrument // the one instrument seen so far; nil when several
 	depth   *instrument // the one instrument with depth events so far; nil when several
 	depths  int
 	held    *heldSnapshot
+	conn    []byte           // of the frame being read
 	event   market.BookEvent // reused
 }
 
 type instrument struct {
 	id       uint32
+	native   string
+	conn     string // of its frames, as defined
 	hasDepth bool
 }
 
@@ -55,14 +62,29 @@ type heldSnapshot struct {
 
 // New makes a session that writes to e.
 func New(e *emit.Emitter) *Session {
-	return &Session{e: e, symbols: make(map[string]*instrument)}
+	return &Session{e: e, listed: make(map[string]listing), conns: make(map[string]string), symbols: make(map[string]*instrument)}
 }
 
-// Expect does nothing: the stream's name is in every frame.
-func (s *Session) Expect(_, _ []byte) {}
+// Expect notes the connection of the symbols that will be subscribed, unless one
+// is noted already.
+func (s *Session) Expect(conn, frame []byte) { s.subscribe(conn, frame, false) }
 
-// Request does nothing: the stream's name is in every frame.
-func (s *Session) Request(_ int64, _, _ []byte) {}
+// Request notes the connection of the symbols that are subscribed.
+func (s *Session) Request(_ int64, conn, frame []byte) { s.subscribe(conn, frame, true) }
+
+func (s *Session) subscribe(conn, frame []byte, replace bool) {
+	for o := scan.Members(frame); o.Next(); {
+		if string(o.Key) != "params" {
+			continue
+		}
+		for a := scan.Elements(o.Value); a.Next(); {
+			symbol := string(streamSymbol(a.Value))
+			if _, known := s.conns[symbol]; symbol != "" && (!known || replace) {
+				s.conns[symbol] = string(conn)
+			}
+		}
+	}
+}
 
 // Connect writes that a connection is up.
 func (s *Session) Connect(recv int64, conn, addr []byte) {
@@ -70,7 +92,7 @@ func (s *Session) Connect(recv int64, conn, addr []byte) {
 }
 
 // Response reads a REST response: a depth snapshot, whose symbol is in the
-// request's URL. Other responses are counted only.
+// request's URL, or the instrument list. Other responses are counted only.
 func (s *Session) Response(recv int64, _, address, body []byte) {
 	if !scan.Valid(body) {
 		s.e.Skip(emit.BadJSON)
@@ -78,6 +100,7 @@ func (s *Session) Response(recv int64, _, address, body []byte) {
 	}
 	f := parse(body)
 	if f.lastUpdateID == nil {
+		s.list(f.symbols)
 		s.e.Message()
 		return
 	}
@@ -89,11 +112,13 @@ func (s *Session) Response(recv int64, _, address, body []byte) {
 }
 
 // Receive reads one frame.
-func (s *Session) Receive(recv int64, _, frame []byte) {
+func (s *Session) Receive(recv int64, conn, frame []byte) {
 	if !scan.Valid(frame) {
 		s.e.Skip(emit.BadJSON)
 		return
 	}
+	s.conn = conn
+	defer func() { s.conn = nil }()
 	f := parse(frame)
 	payload := frame
 	if f.data != nil {
@@ -138,9 +163,11 @@ func partial(stream []byte) bool {
 	return ok && len(after) > 0 && after[0] >= '0' && after[0] <= '9'
 }
 
-// instrument gives the instrument of a native symbol, defining it if it is new.
+// instrument gives the instrument of a native symbol, defining it if it is new
+// or comes over another connection than before.
 func (s *Session) instrument(recv int64, native []byte) (*instrument, error) {
 	if in, ok := s.symbols[string(native)]; ok {
+		s.rename(recv, in)
 		return in, nil
 	}
 	if len(native) == 0 {
@@ -148,17 +175,17 @@ func (s *Session) instrument(recv int64, native []byte) (*instrument, error) {
 	}
 	name := string(bytes.ToUpper(native))
 	if in, ok := s.symbols[name]; ok {
+		s.rename(recv, in)
 		return in, nil
 	}
-	symbol := market.SplitPair(name)
-	if err := s.e.CheckSymbol(symbol); err != nil {
+	if err := s.e.CheckSymbol(s.symbolOf(name)); err != nil {
 		return nil, err
 	}
-	in := &instrument{id: s.e.Define(recv, market.UndefTimestamp, market.Definition{
-		Symbol: symbol, Native: name, BookType: market.L2, Chained: true,
-		PriceExponent: market.DefaultPriceExponent, SizeExponent: market.DefaultSizeExponent,
-		Channel: name + "@depth",
-	})}
+	in := &instrument{native: name, conn: string(s.conn)}
+	if s.conn == nil {
+		in.conn = s.conns[name]
+	}
+	in.id = s.e.Define(recv, market.UndefTimestamp, s.definition(in))
 	s.only = nil
 	if len(s.symbols) == 0 {
 		s.only = in
@@ -166,6 +193,27 @@ func (s *Session) instrument(recv int64, native []byte) (*instrument, error) {
 	s.symbols[name] = in
 	s.release(in)
 	return in, nil
+}
+
+// rename defines in anew when the frame being read came over another connection.
+func (s *Session) rename(recv int64, in *instrument) {
+	if len(s.conn) > 0 && in.conn != string(s.conn) {
+		in.conn = string(s.conn)
+		s.e.Define(recv, market.UndefTimestamp, s.definition(in))
+	}
+}
+
+func (s *Session) definition(in *instrument) market.Definition {
+	l := s.listed[in.native]
+	d := market.Definition{
+		ID: in.id, Symbol: s.symbolOf(in.native), Native: in.native, BookType: market.L2, Chained: true,
+		PriceExponent: market.DefaultPriceExponent, SizeExponent: market.DefaultSizeExponent,
+		Channel: in.conn, TickSize: l.tick, LotSize: l.lot, Currency: l.quote,
+	}
+	if d.Channel == "" {
+		d.Channel = in.native + "@depth"
+	}
+	return d
 }
 
 // millis reads a time in ms (or µs, which Binance sends on demand) as ns.

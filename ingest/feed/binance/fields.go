@@ -14,6 +14,7 @@ type fields struct {
 	lastUpdateID          []byte
 	bids, asks            []byte
 	symbol                []byte // of a COIN-M snapshot
+	symbols               []byte // the instrument list
 	result                bool   // an answer to a request of ours
 }
 
@@ -39,6 +40,8 @@ func parse(b []byte) (f fields) {
 			f.asks = o.Value
 		case "symbol":
 			f.symbol = o.Value
+		case "symbols":
+			f.symbols = o.Value
 		case "result", "error":
 			f.result = true
 		}

@@ -16,6 +16,7 @@ type Stats struct {
 	Instruments uint64 `json:"instruments"` // instruments defined
 
 	SkippedBy map[string]uint64 `json:"skipped_by,omitempty"` // Skipped by reason
+	Lines     []LineStats       `json:"lines,omitempty"`      // of a packet feed: its lines, then its re-request servers
 }
 
 // Counters count a running feed. All methods and fields are safe for concurrent
@@ -30,17 +31,21 @@ type Counters struct {
 
 	mu        sync.Mutex
 	skippedBy map[Reason]uint64 // guarded by mu
+	lines     []*LineCounters   // guarded by mu
 }
 
 // Skip counts one unit that could not be used.
-func (c *Counters) Skip(reason Reason) {
-	c.Skipped.Add(1)
+func (c *Counters) Skip(reason Reason) { c.SkipN(reason, 1) }
+
+// SkipN counts n units that could not be used.
+func (c *Counters) SkipN(reason Reason, n uint64) {
+	c.Skipped.Add(n)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.skippedBy == nil {
 		c.skippedBy = make(map[Reason]uint64)
 	}
-	c.skippedBy[reason]++
+	c.skippedBy[reason] += n
 }
 
 // Stats gives the counts as they are now. While the feed runs, each count is
@@ -55,6 +60,9 @@ func (c *Counters) Stats() Stats {
 	s.SkippedBy = make(map[string]uint64, len(c.skippedBy))
 	for reason, n := range maps.All(c.skippedBy) {
 		s.SkippedBy[string(reason)] = n
+	}
+	for _, l := range c.lines {
+		s.Lines = append(s.Lines, l.stats())
 	}
 	return s
 }

@@ -57,12 +57,13 @@ type Emitter struct {
 	begin     bool // source_begin is written
 	err       error
 	pos       uint64
-	last      int64        // ts_recv of the last record
-	max       int64        // highest ts_recv of any record
-	defs      []definition // by id - 1
-	segments  segmented    // tells where segments begin; nil: definitions are not repeated
-	channels  []string     // every channel, in order of appearance
-	connected []string     // every connection that was up once
+	last      int64            // ts_recv of the last record
+	max       int64            // highest ts_recv of any record
+	defs      []definition     // by id - 1
+	segments  segmented        // tells where segments begin; nil: definitions are not repeated
+	channels  []string         // every channel, in order of appearance
+	connected []string         // every connection that was up once
+	heard     map[string]int64 // when something last came, of the connections that are down
 }
 
 // New makes an emitter that writes to q and counts in c.
@@ -99,8 +100,11 @@ func (e *Emitter) Packet() { e.c.Packets.Add(1) }
 func (e *Emitter) Message() { e.c.Messages.Add(1) }
 
 // Skip counts a unit that cannot be used, and logs it at debug level.
-func (e *Emitter) Skip(reason Reason, attrs ...slog.Attr) {
-	e.c.Skip(reason)
+func (e *Emitter) Skip(reason Reason, attrs ...slog.Attr) { e.SkipN(reason, 1, attrs...) }
+
+// SkipN counts n units that cannot be used, and logs them once at debug level.
+func (e *Emitter) SkipN(reason Reason, n uint64, attrs ...slog.Attr) {
+	e.c.SkipN(reason, n)
 	if !e.opts.Log.Enabled(context.Background(), slog.LevelDebug) {
 		return
 	}

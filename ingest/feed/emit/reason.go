@@ -36,6 +36,7 @@ const (
 	BadField        Reason = "bad_field"            // a field with a value that its type does not have
 	Duplicate       Reason = "duplicate"            // a message that came before, as from a second line
 	OldSession      Reason = "old_session"          // a packet of a session that another one replaced
+	ForeignAnswer   Reason = "foreign_answer"       // a packet of a re-request server that nobody has asked for
 	TrailingBytes   Reason = "trailing_bytes"       // bytes after the last message of a packet
 	TooMany         Reason = "too_many_instruments" // more instruments than identifiers
 )

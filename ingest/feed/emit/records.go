@@ -85,10 +85,15 @@ func (e *Emitter) Session(recv int64, s market.Session) {
 // Gap writes a KindGap record that ends now; Venue is filled in, and Start is
 // ts_recv of the last record before it (recv when there is none).
 func (e *Emitter) Gap(recv int64, g market.Gap) {
-	g.Venue, g.Start, g.End = e.opts.Venue, recv, recv
+	start := recv
 	if e.last != market.UndefTimestamp {
-		g.Start = min(e.last, recv)
+		start = e.last
 	}
+	e.gap(recv, start, g)
+}
+
+func (e *Emitter) gap(recv, start int64, g market.Gap) {
+	g.Venue, g.Start, g.End = e.opts.Venue, min(start, recv), recv
 	e.c.Gaps.Add(1)
 	e.put(market.KindGap, recv, market.EncodeJSON(&g))
 }
@@ -128,12 +133,27 @@ func (e *Emitter) put(kind market.Kind, recv int64, body []byte) {
 // Connect writes that a connection is up. When it was up before, what the venue
 // sent meanwhile is missing: that is a gap.
 func (e *Emitter) Connect(recv int64, conn, addr string) {
-	if slices.Contains(e.connected, conn) {
-		e.Gap(recv, market.Gap{Channel: conn, Cause: market.GapDisconnect})
-	} else {
+	g := market.Gap{Channel: conn, Cause: market.GapDisconnect}
+	heard, known := e.heard[conn]
+	switch {
+	case known:
+		e.gap(recv, heard, g)
+		delete(e.heard, conn)
+	case slices.Contains(e.connected, conn):
+		e.Gap(recv, g)
+	default:
 		e.connected = append(e.connected, conn)
 	}
 	e.Session(recv, market.Session{Event: market.SessionConnect, Channel: conn, Name: addr})
+}
+
+// Heard tells when something last came over a connection that is down now. The gap
+// of its outage begins there, rather than with the last record of any connection.
+func (e *Emitter) Heard(conn string, recv int64) {
+	if e.heard == nil {
+		e.heard = make(map[string]int64)
+	}
+	e.heard[conn] = recv
 }
 
 // MaxInstruments bounds the instruments of one source, so that broken input

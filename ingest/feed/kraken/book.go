@@ -42,7 +42,7 @@ func (s *Session) book(recv int64, conn, channel, wsname []byte, payloads [][]by
 	if in, err = s.instrument(recv, event, wsname, use.priceExp, use.sizeExp); err != nil {
 		return err
 	}
-	s.redefine(recv, event, in, string(wsname), bookSource{string(conn), depthOf(channel)}, use)
+	s.redefine(recv, event, in, wsname, conn, depthOf(channel), use)
 	kind, err := s.finish(recv, event, &f)
 	if err == nil {
 		s.e.Book(kind, in.id, recv, event, &s.event)
@@ -52,12 +52,12 @@ func (s *Session) book(recv int64, conn, channel, wsname []byte, payloads [][]by
 
 // redefine defines in anew when its book comes with another connection, depth
 // or, at a snapshot, other exponents than were defined.
-func (s *Session) redefine(recv, event int64, in *instrument, name string, from bookSource, use instrument) {
-	if in.conn == from.conn && in.depth == from.depth && in.priceExp == use.priceExp && in.sizeExp == use.sizeExp {
+func (s *Session) redefine(recv, event int64, in *instrument, wsname, conn []byte, depth int, use instrument) {
+	if in.conn == string(conn) && in.depth == depth && in.priceExp == use.priceExp && in.sizeExp == use.sizeExp {
 		return
 	}
-	in.conn, in.depth, in.priceExp, in.sizeExp = from.conn, from.depth, use.priceExp, use.sizeExp
-	s.e.Define(recv, event, s.definition(name, in))
+	in.conn, in.depth, in.priceExp, in.sizeExp = string(conn), depth, use.priceExp, use.sizeExp
+	s.e.Define(recv, event, s.definition(string(wsname), in))
 }
 
 // finish fills in everything of s.event but its entries.

@@ -17,10 +17,13 @@ var statusCodes = map[string]uint16{"ohlc": 1, "spread": 2}
 // channel name, pair.
 const maxParts = 5
 
-// Receive reads one frame.
+// Receive reads one frame. The venue numbers nothing, and its checksum covers the
+// best ten levels only: a frame that cannot be read may have changed any book of
+// the connection, and is a gap.
 func (s *Session) Receive(recv int64, conn, frame []byte) {
 	if !scan.Valid(frame) {
 		s.e.Skip(emit.BadJSON)
+		s.e.Gap(recv, market.Gap{Channel: string(conn), Cause: market.GapSource, Detail: "a frame that cannot be read"})
 		return
 	}
 	frame = bytes.TrimSpace(frame)
@@ -70,7 +73,11 @@ func (s *Session) channel(recv int64, conn, frame []byte) error {
 	}
 	switch {
 	case bytes.HasPrefix(name, []byte("book-")):
-		return s.book(recv, conn, name, pairName, payloads)
+		err := s.book(recv, conn, name, pairName, payloads)
+		if err != nil {
+			s.unusable(recv, conn, pairName)
+		}
+		return err
 	case string(name) == "trade":
 		return s.trades(recv, pairName, payloads[0])
 	case string(name) == "ticker":
@@ -87,6 +94,13 @@ func (s *Session) channel(recv int64, conn, frame []byte) error {
 	}
 	s.e.Status(in.id, recv, market.UndefTimestamp, &market.Status{Code: code, Flags: market.FlagLast, Payload: frame})
 	return nil
+}
+
+// unusable tells that an event of a book could not be used.
+func (s *Session) unusable(recv int64, conn, wsname []byte) {
+	s.e.Gap(recv, market.Gap{
+		Channel: string(conn), Symbol: symbolOf(string(wsname)), Cause: market.GapSource, Detail: "a book event that cannot be used",
+	})
 }
 
 // exponent gives the exponent that makes a number's own digits its mantissa:

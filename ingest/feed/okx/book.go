@@ -1,15 +1,24 @@
 package okx
 
 import (
-	"strconv"
-
 	"chronicle/ingest/feed/emit"
 	"chronicle/ingest/feed/scan"
 	"chronicle/market"
 )
 
-// bookFrame writes the events of one book frame.
+// bookFrame writes the events of one book frame. If one cannot be used, the book
+// is not known from there on: that is a gap.
 func (s *Session) bookFrame(recv int64, conn, inst, action, data []byte) error {
+	err := s.bookEvents(recv, conn, inst, action, data)
+	if err != nil {
+		s.e.Gap(recv, market.Gap{
+			Channel: string(conn), Symbol: symbolOf(string(inst)), Cause: market.GapSource, Detail: "a book event that cannot be used",
+		})
+	}
+	return err
+}
+
+func (s *Session) bookEvents(recv int64, conn, inst, action, data []byte) error {
 	kind := market.KindBook
 	switch string(action) {
 	case "snapshot":
@@ -57,19 +66,51 @@ func (s *Session) bookEvent(recv int64, conn, inst []byte, kind market.Kind, f *
 	if err := s.side(f.asks, market.Ask, kind, in); err != nil {
 		return err
 	}
+	s.chain(recv, conn, inst, kind, in)
 	s.e.Book(kind, in.id, recv, event, &s.event)
 	return nil
 }
 
+// chain checks that an event follows the one before it, where the venue says. A
+// hole is a gap, written before the event that shows it, and once until the next
+// snapshot. The venue may begin anew with smaller numbers: only the link counts,
+// not the order. The last event sent again changes nothing.
+func (s *Session) chain(recv int64, conn, inst []byte, kind market.Kind, in *instrument) {
+	seq, prev := s.event.Seq, s.event.PrevSeq
+	if kind == market.KindSnapshot {
+		in.seq, in.prev, in.broken = seq, prev, false
+		return
+	}
+	if seq == 0 || prev == 0 || in.seq == 0 || in.broken {
+		return
+	}
+	if prev == in.seq || seq == in.seq && prev == in.prev {
+		in.seq, in.prev = seq, prev
+		return
+	}
+	in.broken = true
+	gap := market.Gap{
+		Channel: string(conn), Symbol: symbolOf(string(inst)), Cause: market.GapChain,
+		Detail: "an event does not follow the one before it",
+	}
+	if prev > in.seq {
+		gap.FirstSeq, gap.LastSeq = in.seq+1, prev
+	}
+	s.e.Gap(recv, gap)
+}
+
 // proof reads the checksum, a signed 32-bit number, and the sequence numbers,
-// of which -1 stands for none.
+// of which -1 stands for none. Since 2026 the venue sends 0 for every checksum,
+// which is none.
 func (s *Session) proof(f *fields) error {
 	if f.checksum != nil {
-		sum, err := strconv.ParseInt(string(scan.Text(f.checksum)), 10, 64)
+		sum, err := market.ParseFixed(scan.Text(f.checksum), 0)
 		if err != nil || sum < -1<<31 || sum >= 1<<32 {
 			return emit.BadNumber
 		}
-		s.event.Attr, s.event.Checksum = market.AttrChecksum, uint32(sum)
+		if sum != 0 {
+			s.event.Attr, s.event.Checksum = market.AttrChecksum, uint32(sum)
+		}
 	}
 	if n, ok := scan.Uint(f.seq); ok {
 		s.event.Seq = n

@@ -25,7 +25,8 @@ type fields struct {
 	askPrice, askSize, bidPrice, bidSize   []byte
 }
 
-// Receive reads one frame.
+// Receive reads one frame. One that cannot be read may have changed any book of
+// the connection: it is a gap, since not all events are numbered.
 func (s *Session) Receive(recv int64, conn, frame []byte) {
 	frame = bytes.TrimSpace(frame)
 	if string(frame) == "pong" || string(frame) == "ping" {
@@ -34,6 +35,7 @@ func (s *Session) Receive(recv int64, conn, frame []byte) {
 	}
 	if !scan.Valid(frame) {
 		s.e.Skip(emit.BadJSON)
+		s.e.Gap(recv, market.Gap{Channel: string(conn), Cause: market.GapSource, Detail: "a frame that cannot be read"})
 		return
 	}
 	if err := s.frame(recv, conn, frame); err != nil {
@@ -65,10 +67,8 @@ func (s *Session) frame(recv int64, conn, frame []byte) error {
 		return emit.UnknownType
 	case isBook(a.channel):
 		return s.bookFrame(recv, conn, a.inst, action, data)
-	case string(a.channel) == "trades" || string(a.channel) == "trades-all":
-		return s.elements(recv, a.inst, data, s.trade)
-	case string(a.channel) == "tickers":
-		return s.elements(recv, a.inst, data, s.ticker)
+	case string(a.channel) == "trades" || string(a.channel) == "trades-all" || string(a.channel) == "tickers":
+		return s.elements(recv, a, data)
 	}
 	return s.status(recv, a, frame)
 }
@@ -85,11 +85,17 @@ func (s *Session) connection(event, frame []byte) error {
 	return emit.UnknownType
 }
 
-// elements hands each element of data to read.
-func (s *Session) elements(recv int64, inst, data []byte, read func(recv int64, inst []byte, f *fields) error) error {
-	for a := scan.Elements(data); a.Next(); {
-		f := parse(a.Value)
-		if err := read(recv, inst, &f); err != nil {
+// elements reads the trades or tickers of a frame.
+func (s *Session) elements(recv int64, a arg, data []byte) error {
+	for e := scan.Elements(data); e.Next(); {
+		f := parse(e.Value)
+		var err error
+		if string(a.channel) == "tickers" {
+			err = s.ticker(recv, a.inst, &f)
+		} else {
+			err = s.trade(recv, a.inst, &f)
+		}
+		if err != nil {
 			return err
 		}
 	}

@@ -42,6 +42,9 @@ type instrument struct {
 	id                uint32
 	priceExp, sizeExp int8
 	conn              string // of its book, as defined
+
+	seq, prev uint64 // of the last book event, where the venue sends them
+	broken    bool   // a hole was seen, and no snapshot since
 }
 
 // New makes a session that writes to e.

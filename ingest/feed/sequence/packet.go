@@ -1,6 +1,39 @@
 // Package sequence follows a stream of numbered messages that comes in
 // datagrams, on one line or two, and hands every message on exactly once, in
 // order: MoldUDP64 and IEX-TP are such streams.
+//
+//	line A ──▶┐  first copy of   next        window of messages
+//	line B ──▶┤  each message  ─▶ message ─▶  that wait for one  ─▶ Messages
+//	servers ─▶┘                                before them
+//	   ▲                                            │ hole
+//	   └──────────── requests ◀─────────────────────┘
+//
+// What one line lacks another one brings, message by message; packets need not be
+// cut alike. A message that comes before its turn waits in a window, bounded in
+// messages, bytes and time, until the hole before it is filled: by the other line,
+// by a packet that comes late, or by a re-request server. What is not filled in
+// time is one gap record of exactly what is missing, and the rest goes on. A hole
+// that was filled leaves no trace but counts.
+//
+// Invariants:
+//   - What is handed on is the sender's stream without exactly the ranges of the
+//     gap records, each message once and in order, with the time at which its
+//     first copy was received.
+//   - Waiting is measured by receive times, of packets and of [Receiver.Tick]: a
+//     capture always gives the same records.
+//   - Memory is bounded and taken at the start. In steady state nothing is allocated.
+//
+// A new session name begins a new session; packets of the old one are ignored
+// from there on. A venue that begins again under the same name is believed when
+// its first message comes again and differs, and nothing new came for 100 ms; or
+// when a line that was further on has gone on for 3 s with what is long known, and
+// no line brought anything new in that time, not even a heartbeat. In the second
+// case the messages of these 3 s are missing, as after a late join. Late copies
+// meet neither condition. A restart that overtakes the old numbering before it is
+// noticed cannot be told from it.
+//
+// Captures without sequence are handed on as they come, after one gap record that
+// says so.
 package sequence
 
 import "encoding/binary"

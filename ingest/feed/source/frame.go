@@ -2,6 +2,7 @@ package source
 
 import (
 	"encoding/binary"
+	"net/netip"
 
 	"github.com/gopacket/gopacket/layers"
 
@@ -19,14 +20,33 @@ const (
 	moreOrPart = 0x3fff // "more fragments" and the fragment offset
 )
 
-// Payload gives the UDP payload of a captured packet: Ethernet (with VLAN tags),
-// Linux "cooked" capture or bare IP, then IPv4 with or without options. It
-// aliases p.Data. A packet that cannot be used comes with its reason.
+// Payload gives the UDP payload of a captured packet; see Datagram.
 func (p Packet) Payload() ([]byte, error) {
+	_, payload, err := p.Datagram()
+	return payload, err
+}
+
+// Datagram gives the UDP datagram of a captured packet, where it went and its
+// payload: Ethernet (with VLAN tags), Linux "cooked" capture or bare IP, then IPv4
+// with or without options. The payload aliases p.Data. A packet that cannot be
+// used comes with its reason.
+func (p Packet) Datagram() (to netip.AddrPort, payload []byte, err error) {
 	b, err := p.network()
 	if err != nil {
-		return nil, err
+		return to, nil, err
 	}
+	udp, err := udpOf(b)
+	if err != nil {
+		return to, nil, err
+	}
+	if payload, err = udpPayload(udp); err != nil {
+		return to, nil, err
+	}
+	return netip.AddrPortFrom(netip.AddrFrom4([4]byte(b[16:20])), binary.BigEndian.Uint16(udp[2:])), payload, nil
+}
+
+// udpOf gives what an IPv4 packet carries, if that is a whole UDP datagram.
+func udpOf(b []byte) ([]byte, error) {
 	if len(b) < 20 || b[0]>>4 != 4 {
 		return nil, emit.NotUDP
 	}
@@ -43,7 +63,7 @@ func (p Packet) Payload() ([]byte, error) {
 	if binary.BigEndian.Uint16(b[6:])&moreOrPart != 0 {
 		return nil, emit.Fragment
 	}
-	return udpPayload(b[header:min(total, len(b))])
+	return b[header:min(total, len(b))], nil
 }
 
 // udpPayload cuts at the datagram's own length: short Ethernet frames are padded.

@@ -12,6 +12,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -154,6 +155,16 @@ func TestPayload(t *testing.T) {
 		ip.Options = []layers.IPv4Option{{OptionType: 1}, {OptionType: 1}, {OptionType: 1}, {OptionType: 0}}
 		return []gopacket.SerializableLayer{eth, ip, udp}
 	})
+	qinq := datagram(func(eth *layers.Ethernet, ip *layers.IPv4, udp *layers.UDP) []gopacket.SerializableLayer {
+		eth.EthernetType = layers.EthernetTypeQinQ
+		return []gopacket.SerializableLayer{eth, &layers.Dot1Q{VLANIdentifier: 8, Type: layers.EthernetTypeDot1Q},
+			&layers.Dot1Q{VLANIdentifier: 7, Type: layers.EthernetTypeIPv4}, ip, udp}
+	})
+	vlanOptions := datagram(func(eth *layers.Ethernet, ip *layers.IPv4, udp *layers.UDP) []gopacket.SerializableLayer {
+		eth.EthernetType = layers.EthernetTypeDot1Q
+		ip.Options = []layers.IPv4Option{{OptionType: 148, OptionLength: 4, OptionData: []byte{0, 0}}}
+		return []gopacket.SerializableLayer{eth, &layers.Dot1Q{VLANIdentifier: 7, Type: layers.EthernetTypeIPv4}, ip, udp}
+	})
 	for _, c := range []struct {
 		name string
 		link layers.LinkType
@@ -163,6 +174,9 @@ func TestPayload(t *testing.T) {
 		{"plain", layers.LinkTypeEthernet, plain, nil},
 		{"padded", layers.LinkTypeEthernet, append(bytes.Clone(plain), make([]byte, 20)...), nil},
 		{"vlan", layers.LinkTypeEthernet, vlan, nil},
+		{"vlan in a vlan", layers.LinkTypeEthernet, qinq, nil},
+		{"vlan and ip options", layers.LinkTypeEthernet, vlanOptions, nil},
+		{"cooked, of a vlan", layers.LinkTypeLinuxSLL, append(append(make([]byte, 14), 0x81, 0), vlan[14:]...), nil},
 		{"ip options", layers.LinkTypeEthernet, options, nil},
 		{"bare ip", layers.LinkTypeRaw, plain[14:], nil},
 		{"cooked", layers.LinkTypeLinuxSLL, append(append(make([]byte, 14), 8, 0), plain[14:]...), nil},
@@ -181,9 +195,14 @@ func TestPayload(t *testing.T) {
 		{"cut in ethernet", layers.LinkTypeEthernet, plain[:13], emit.BadPacket},
 		{"other link", layers.LinkTypeIEEE802_11, plain, emit.NotUDP},
 	} {
-		got, err := Packet{Data: c.b, link: c.link}.Payload()
+		p := Packet{Data: c.b, link: c.link}
+		got, err := p.Payload()
 		if !errors.Is(err, c.want) || c.want == nil && string(got) != "hello" {
 			t.Errorf("%s: payload %q, %v, want %v", c.name, got, err, c.want)
+		}
+		to, again, err := p.Datagram()
+		if !errors.Is(err, c.want) || !bytes.Equal(got, again) || c.want == nil && to.String() != "10.0.0.2:2" {
+			t.Errorf("%s: datagram to %s, %q, %v", c.name, to, again, err)
 		}
 	}
 }
@@ -225,7 +244,11 @@ func captureNG(t testing.TB, packets ...[]byte) []byte {
 
 // readPackets gives how many packets came before the end, and the end.
 func readPackets(b []byte) (n int, last int64, err error) {
-	p, err := NewPackets(bufio.NewReader(bytes.NewReader(b)))
+	return packetsOf(bufio.NewReader(bytes.NewReader(b)))
+}
+
+func packetsOf(r *bufio.Reader) (n int, last int64, err error) {
+	p, err := NewPackets(r)
 	if err != nil {
 		return 0, 0, err
 	}
@@ -260,6 +283,111 @@ func TestPacketsOfBothCaptureFormats(t *testing.T) {
 	if IsCapture(bufio.NewReader(strings.NewReader("ab"))) || IsCapture(bufio.NewReader(strings.NewReader("abcdef"))) {
 		t.Error("something else is taken for a capture")
 	}
+}
+
+// Captures of both formats in µs and ns, of both byte orders, plain or compressed,
+// with and without their last bytes.
+func TestCapturesOfAllKinds(t *testing.T) {
+	one := datagram(nil)
+	micro := captureMicro(t, one, one)
+	for _, c := range []struct {
+		name string
+		b    []byte
+		last int64
+	}{
+		{"pcap in ns", capture(t, one, one), 1000_000000002},
+		{"pcap in µs", micro, 1000_000002000},
+		{"pcap in µs, of the other byte order", swapped(micro), 1000_000002000},
+		{"pcap in ns, of the other byte order", swapped(capture(t, one, one)), 1000_000000002},
+		{"pcapng in ns", captureNG(t, one, one), 1000_000000002},
+		{"pcapng in µs", inMicro(captureNG(t, one, one)), 1000_000002000},
+	} {
+		for _, cut := range []int{0, 1} {
+			b := c.b[:len(c.b)-cut]
+			var gz bytes.Buffer
+			w := gzip.NewWriter(&gz)
+			if _, err := w.Write(b); err != nil || w.Close() != nil {
+				t.Fatal(err)
+			}
+			for form, content := range map[string][]byte{"plain": b, "gzip": gz.Bytes()} {
+				f, err := Open(writeFile(t, content))
+				if err != nil {
+					t.Fatal(err)
+				}
+				r, err := f.Reader()
+				if err != nil || !IsCapture(r) {
+					t.Fatalf("%s, %s: %v, or it is no capture", c.name, form, err)
+				}
+				n, last, err := packetsOf(r)
+				switch {
+				case cut == 0 && (n != 2 || last != c.last || !errors.Is(err, io.EOF)):
+					t.Errorf("%s, %s: %d packets, the last at %d, end %v", c.name, form, n, last, err)
+				case cut > 0 && (n != 1 || err == nil || errors.Is(err, io.EOF)):
+					t.Errorf("%s, %s, truncated: %d packets and %v, want 1 and damage", c.name, form, n, err)
+				}
+				if err := f.Close(); err != nil {
+					t.Error(err)
+				}
+			}
+		}
+	}
+}
+
+// captureMicro makes a pcap whose times are in µs.
+func captureMicro(t testing.TB, packets ...[]byte) []byte {
+	t.Helper()
+	var out bytes.Buffer
+	w := pcapgo.NewWriter(&out)
+	if err := w.WriteFileHeader(65535, layers.LinkTypeEthernet); err != nil {
+		t.Fatal(err)
+	}
+	for i, p := range packets {
+		ci := gopacket.CaptureInfo{Timestamp: time.Unix(1000, int64(i+1)*1000), CaptureLength: len(p), Length: len(p)}
+		if err := w.WritePacket(ci, p); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return out.Bytes()
+}
+
+// swapped turns a little-endian pcap into a big-endian one.
+func swapped(b []byte) []byte {
+	b = bytes.Clone(b)
+	swap := func(at, n int) { slices.Reverse(b[at : at+n]) }
+	swap(0, 4)
+	swap(4, 2)
+	swap(6, 2)
+	for at := 8; at < 24; at += 4 {
+		swap(at, 4)
+	}
+	for at := 24; at < len(b); {
+		n := int(binary.LittleEndian.Uint32(b[at+8:]))
+		for i := range 4 {
+			swap(at+4*i, 4)
+		}
+		at += 16 + n
+	}
+	return b
+}
+
+// inMicro says of a pcapng whose times are in ns that they are in µs: option 9 of
+// the interface, of one byte, is the resolution's exponent.
+func inMicro(b []byte) []byte {
+	b = bytes.Clone(b)
+	option := []byte{9, 0, 1, 0, 9}
+	at := bytes.Index(b, option)
+	b[at+4] = 6
+	for i := 0; i+8 <= len(b); { // the packets' times, divided by 1000
+		typ, n := binary.LittleEndian.Uint32(b[i:]), int(binary.LittleEndian.Uint32(b[i+4:]))
+		if typ == 6 {
+			time := uint64(binary.LittleEndian.Uint32(b[i+12:]))<<32 | uint64(binary.LittleEndian.Uint32(b[i+16:]))
+			time = (time/1e9*1e9 + time%1e9*1000) / 1000
+			binary.LittleEndian.PutUint32(b[i+12:], uint32(time>>32))
+			binary.LittleEndian.PutUint32(b[i+16:], uint32(time))
+		}
+		i += n
+	}
+	return b
 }
 
 func TestCaptureTime(t *testing.T) {
