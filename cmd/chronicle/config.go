@@ -35,11 +35,40 @@ type Config struct {
 	Sim   SimConfig   `koanf:"sim"`
 }
 
-// FeedConfig says what a live feed listens to.
+// FeedConfig says what a live feed receives, and how much of it the raw queue keeps.
 type FeedConfig struct {
 	Source string `koanf:"source"` // format
-	Listen string `koanf:"listen"` // UDP address
 	Date   string `koanf:"date"`   // replay: the day of a recording that does not tell
+
+	// Packet feeds.
+	Listen        string        `koanf:"listen"` // the same as LineA
+	LineA         string        `koanf:"line_a"`
+	LineB         string        `koanf:"line_b"`
+	InterfaceA    string        `koanf:"interface_a"`
+	InterfaceB    string        `koanf:"interface_b"`
+	SenderA       string        `koanf:"sender_a"`
+	SenderB       string        `koanf:"sender_b"`
+	Recovery      []string      `koanf:"recovery"`
+	ReorderWindow int           `koanf:"reorder_window"`
+	ReorderTime   time.Duration `koanf:"reorder_time"`
+	RecoveryTime  time.Duration `koanf:"recovery_time"`
+	JoinFromStart bool          `koanf:"join_from_start"`
+	Spin          bool          `koanf:"spin"`
+	ReadBuffer    int           `koanf:"read_buffer"`
+
+	// Venues on the web.
+	Symbols  []string `koanf:"symbols"`
+	Channels []string `koanf:"channels"`
+	Depth    int      `koanf:"depth"`
+	URL      string   `koanf:"url"`
+	RESTURL  string   `koanf:"rest_url"`
+
+	// The raw queue.
+	RetainAge    time.Duration `koanf:"retain_age"`
+	RetainBytes  int64         `koanf:"retain_bytes"`
+	Consumers    []string      `koanf:"consumers"`
+	SegmentBytes int64         `koanf:"segment_bytes"`
+	SyncInterval time.Duration `koanf:"sync_interval"`
 }
 
 // ETLConfig says how clean streams are cut.
@@ -90,6 +119,13 @@ func (c *Config) policy() etl.Policy {
 var flagKeys = map[string]string{
 	"log-level": "log_level",
 	"source":    "feed.source", "listen": "feed.listen", "date": "feed.date",
+	"line-a": "feed.line_a", "line-b": "feed.line_b", "interface-a": "feed.interface_a", "interface-b": "feed.interface_b",
+	"sender-a": "feed.sender_a", "sender-b": "feed.sender_b", "recovery": "feed.recovery",
+	"reorder-window": "feed.reorder_window", "reorder-time": "feed.reorder_time", "recovery-time": "feed.recovery_time",
+	"join-from-start": "feed.join_from_start", "spin": "feed.spin", "read-buffer": "feed.read_buffer",
+	"symbols": "feed.symbols", "channels": "feed.channels", "depth": "feed.depth", "url": "feed.url", "rest-url": "feed.rest_url",
+	"retain-age": "feed.retain_age", "retain-bytes": "feed.retain_bytes", "consumers": "feed.consumers",
+	"segment-bytes": "feed.segment_bytes", "sync-interval": "feed.sync_interval",
 	"roll-interval": "etl.roll_interval", "snapshot-interval": "etl.snapshot_interval",
 	"replay-budget": "etl.replay_budget", "checkpoint-every": "etl.checkpoint_every",
 	"warm-after": "tier.warm_after", "cold-after": "tier.cold_after", "cold-dir": "tier.cold_dir", "tier-interval": "tier.interval",

@@ -3,22 +3,38 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
-	"os"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+	"golang.org/x/sync/errgroup"
 
-	"chronicle/ingest/etl"
 	"chronicle/ingest/feed"
+	"chronicle/store/queue"
 )
 
 func feedCommand() *cobra.Command {
 	cmd := &cobra.Command{
-		Use:   "feed --source itch --listen ADDRESS",
+		Use:   "feed --source FORMAT (--line-a ADDRESS | --symbols SYMBOL,...)",
 		Short: "Receive a live feed into the raw queue (one zone, for production)",
-		Example: `  chronicle feed --source itch --listen 127.0.0.1:26477
+		Long: `Receive a live feed into the raw queue until Ctrl-C.
+
+Packet feeds (itch, iex-deep, iex-deepplus, iex-tops) come on one or two UDP lines,
+mostly multicast. What one line lacks the other brings; what both lack is asked for
+at the re-request servers of --recovery; what is missing in the end is a gap record.
+
+Venues on the web (binance-spot, binance-usdm, binance-coinm, bybit, coinbase,
+kraken, okx) send the symbols that are named. A lost connection is made again, and
+the outage is a gap record.
+
+The raw queue is kept for --retain-age, and never removed before the consumers that
+--consumers names (the ETL) have passed it.`,
+		Example: `  chronicle feed --source itch --line-a 127.0.0.1:26477
+  chronicle feed --source itch --line-a 233.252.0.11:26477 --interface-a eth1 \
+    --line-b 233.252.0.12:26477 --interface-b eth2 --recovery 192.0.2.75:18300
+  chronicle feed --source kraken --symbols btc_usd,eth_usd --depth 100
   chronicle etl & chronicle tier & chronicle serve`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -26,66 +42,158 @@ func feedCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if err := checkFormat(cfg.Feed.Source, func(f feed.Format) bool { return f.Live }); err != nil {
+			if err := checkFormat(cfg.Feed.Source, isLive); err != nil {
 				return err
 			}
-			if cfg.Feed.Listen == "" {
-				return badUsage("--listen is needed: the UDP address to receive on, for instance 127.0.0.1:26477")
+			if err := cfg.Feed.checkSource(); err != nil {
+				return err
 			}
 			return runFeed(cmd.Context(), cfg, cfg.logger())
 		},
 	}
-	cmd.Flags().String("source", "itch", "wire format")
-	cmd.Flags().String("listen", "", "UDP address or multicast group to receive on (required)")
+	cmd.Flags().String("source", "itch", "wire format or venue: "+strings.Join(formatNames(isLive), ", "))
+	cmd.Flags().String("listen", "", "the same as --line-a")
+	addFeedFlags(cmd.Flags())
 	return cmd
 }
 
+// addFeedFlags adds what a live feed can be told, but for its source.
+func addFeedFlags(f *pflag.FlagSet) {
+	f.String("line-a", "", "UDP address or multicast group of the feed's line")
+	f.String("line-b", "", "the same of its second line")
+	f.String("interface-a", "", "network interface, or an address of it, that joins line A's group")
+	f.String("interface-b", "", "the same of line B")
+	f.String("sender-a", "", "the only sender of line A's group to be heard")
+	f.String("sender-b", "", "the same of line B")
+	f.StringSlice("recovery", nil, "addresses of re-request servers, used in turn")
+	f.Int("reorder-window", 0, "messages that may wait for a missing one; -1: none (default 65536)")
+	f.Duration("reorder-time", 0, "how late a message may be before it is asked for or given up (default 10ms)")
+	f.Duration("recovery-time", 0, "how long a recovery may bring nothing before it is given up (default 1s)")
+	f.Bool("join-from-start", false, "ask for what the session sent before the feed joined it")
+	f.Bool("spin", false, "receive without ever sleeping: one core for some microseconds")
+	f.Int("read-buffer", 0, "bytes of each line's receive buffer (default 16 MiB)")
+	f.StringSlice("symbols", nil, "instruments to subscribe at a venue on the web")
+	f.StringSlice("channels", nil, "what to subscribe of them: book, trades, quotes (default all)")
+	f.Int("depth", 0, "levels a side of the book, where the venue has a choice")
+	f.String("url", "", "the venue's WebSocket address, if it is another one")
+	f.String("rest-url", "", "the venue's HTTP address, if it is another one")
+	f.Duration("retain-age", 48*time.Hour, "how long the raw queue is kept; 0: for ever")
+	f.Int64("retain-bytes", 0, "how large the raw queue may get; 0: as large as it likes")
+	f.StringSlice("consumers", []string{"etl"}, "readers that must have passed a part of the raw queue before it goes")
+	f.Int64("segment-bytes", 64<<20, "size of the raw queue's segments")
+	f.Duration("sync-interval", time.Second, "how often the raw queue is written to the device: what a power loss may cost")
+}
+
+// checkSource tells what the source lacks.
+func (f *FeedConfig) checkSource() error {
+	if f.LineA == "" {
+		f.LineA = f.Listen
+	}
+	switch packets := feed.IsPackets(f.Source); {
+	case packets && f.LineA == "":
+		return badUsage("--line-a is needed: the UDP address to receive %s on, for instance 127.0.0.1:26477", f.Source)
+	case packets && len(f.Symbols) > 0:
+		return badUsage("--symbols is for venues on the web; %s sends all of its instruments", f.Source)
+	case !packets && len(f.Symbols) == 0:
+		return badUsage("--symbols is needed: the instruments of %s to subscribe, for instance btc_usdt", f.Source)
+	case !packets && f.LineA != "":
+		return badUsage("--line-a is for packet feeds; %s is reached over the web", f.Source)
+	}
+	return nil
+}
+
+// packets gives the options of a packet feed.
+func (f *FeedConfig) packets() feed.PacketOptions {
+	o := feed.PacketOptions{
+		Lines:    []feed.Line{{Address: f.LineA, Interface: f.InterfaceA, Source: f.SenderA}},
+		Recovery: f.Recovery, ReorderWindow: f.ReorderWindow, ReorderTime: f.ReorderTime, RecoveryTime: f.RecoveryTime,
+		JoinFromStart: f.JoinFromStart, Spin: f.Spin, ReadBuffer: f.ReadBuffer,
+	}
+	if f.LineB != "" {
+		o.Lines = append(o.Lines, feed.Line{Address: f.LineB, Interface: f.InterfaceB, Source: f.SenderB})
+	}
+	return o
+}
+
+func (f *FeedConfig) webSocket() feed.WebSocketOptions {
+	return feed.WebSocketOptions{Symbols: f.Symbols, Channels: f.Channels, Depth: f.Depth, URL: f.URL, RESTURL: f.RESTURL}
+}
+
 func runFeed(ctx context.Context, cfg *Config, log *slog.Logger) error {
-	w, err := openRaw(cfg, liveRaw)
+	w, err := openRaw(cfg, cfg.liveRaw())
 	if err != nil {
 		return err
 	}
 	var counters feed.Counters
-	err = feed.Live(ctx, w, feed.LiveOptions{Format: cfg.Feed.Source, Packets: feed.PacketOptions{Lines: []feed.Line{{Address: cfg.Feed.Listen}}}, Log: log}, &counters)
-	s := counters.Stats()
-	log.Info("feed stopped", "packets", s.Packets, "messages", s.Messages, "records", s.Records, "gaps", s.Gaps, "skipped", s.Skipped)
+	opts := feed.LiveOptions{Format: cfg.Feed.Source, Packets: cfg.Feed.packets(), WebSocket: cfg.Feed.webSocket(), Log: log}
+	g, running := errgroup.WithContext(ctx)
+	g.Go(func() error { return feed.Live(running, w, opts, &counters) })
+	g.Go(func() error { return retain(running, cfg, log) })
+	g.Go(func() error { return report(running, &counters, log) })
+	err = g.Wait()
+	logStats(log, "feed stopped", counters.Stats())
 	return errors.Join(err, w.Close())
 }
 
-func etlCommand() *cobra.Command {
-	var once bool
-	cmd := &cobra.Command{
-		Use:   "etl",
-		Short: "Turn the raw queue into clean streams (one zone, for production)",
-		Long: `Follow the raw queue: split it by symbol, keep every book, inject snapshots, mark gaps.
-Killed at any moment it goes on where it stopped, without loss or repetition.`,
-		Args: noArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			cfg, err := loadConfig(cmd)
-			if err != nil {
-				return err
-			}
-			log := cfg.logger()
-			// The zones may start in any order: without a feed yet there is nothing to do.
-			if err := os.MkdirAll(cfg.rawDir(), 0o755); err != nil {
-				return fmt.Errorf("raw queue: %w", err)
-			}
-			e, err := etl.Open(cmd.Context(), cfg.etlConfig(log))
-			if err != nil {
-				return err
-			}
-			if once {
-				err = e.CatchUp(cmd.Context())
-			} else {
-				err = e.Run(cmd.Context())
-			}
-			err = errors.Join(err, e.Close())
-			s := e.Stats()
-			log.Info("etl stopped", "raw_seq", s.RawSeq, "records", s.Records, "written", s.Written, "gaps", s.Gaps)
-			return err
-		},
+// reportEvery is the time between two lines of counts in the log.
+const reportEvery = time.Minute
+
+// report logs the feed's counts until ctx is done.
+func report(ctx context.Context, c *feed.Counters, log *slog.Logger) error {
+	tick := time.NewTicker(reportEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+			logStats(log, "feed", c.Stats())
+		}
 	}
-	cmd.Flags().BoolVar(&once, "once", false, "process what is there and end")
-	addETLFlags(cmd.Flags(), time.Hour)
-	return cmd
+}
+
+func logStats(log *slog.Logger, msg string, s feed.Stats) {
+	attrs := []any{"packets", s.Packets, "messages", s.Messages, "records", s.Records, "gaps", s.Gaps, "skipped", s.Skipped}
+	for _, l := range s.Lines {
+		attrs = append(attrs, slog.Group(l.Name, "packets", l.Packets, "first", l.First, "lost", l.Lost, "dropped", l.Dropped, "silent", l.Silent))
+	}
+	log.Info(msg, attrs...)
+}
+
+// retainEvery is the time between two looks for what the raw queue need not keep.
+const retainEvery = 30 * time.Second
+
+// retain removes from the raw queue what is old enough and passed by its
+// consumers, until ctx is done. What cannot be removed is tried again.
+func retain(ctx context.Context, cfg *Config, log *slog.Logger) error {
+	if cfg.Feed.RetainAge <= 0 && cfg.Feed.RetainBytes <= 0 {
+		return nil
+	}
+	tick := time.NewTicker(retainEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case now := <-tick.C:
+			retainOnce(cfg, log, now)
+		}
+	}
+}
+
+func retainOnce(cfg *Config, log *slog.Logger, now time.Time) {
+	r, err := queue.Retain(cfg.rawDir(), queue.Retention{
+		MaxAge: cfg.Feed.RetainAge, MaxBytes: cfg.Feed.RetainBytes, Require: cfg.Feed.Consumers, Now: now,
+	})
+	switch {
+	case err != nil:
+		log.Error("raw retention failed: the raw queue grows", "error", err)
+	case len(r.Missing) > 0:
+		log.Debug("raw retention waits for consumers that have never been there", "consumers", r.Missing)
+	case r.Held > 0:
+		log.Warn("raw retention waits: the raw queue grows", "segments_due", r.Held, "held_by", r.HeldBy)
+	}
+	if len(r.Removed) > 0 {
+		log.Info("raw retention", "segments_removed", len(r.Removed), "bytes", r.Bytes)
+	}
 }

@@ -8,6 +8,7 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -62,21 +63,26 @@ Formats:
 
 // checkFormat refuses a source that is not among the formats that fit.
 func checkFormat(name string, fits func(feed.Format) bool) error {
-	var names []string
-	for _, f := range feed.Formats() {
-		if !fits(f) {
-			continue
-		}
-		if f.Name == name {
-			return nil
-		}
-		names = append(names, f.Name)
-	}
-	if name == "" {
+	names := formatNames(fits)
+	switch {
+	case slices.Contains(names, name):
+		return nil
+	case name == "":
 		return badUsage("--source is needed: one of %s", strings.Join(names, ", "))
 	}
 	return badUsage("--source %q: one of %s", name, strings.Join(names, ", "))
 }
+
+func formatNames(fits func(feed.Format) bool) (names []string) {
+	for _, f := range feed.Formats() {
+		if fits(f) {
+			names = append(names, f.Name)
+		}
+	}
+	return names
+}
+
+func isLive(f feed.Format) bool { return f.Live }
 
 func formatHelp() string {
 	text := ""

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -8,6 +9,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -21,6 +23,9 @@ import (
 	"chronicle/server"
 	"chronicle/store/queue"
 )
+
+// simSource is the source that is no feed of the world's.
+const simSource = "sim"
 
 func runCommand() *cobra.Command {
 	cmd := &cobra.Command{
@@ -37,17 +42,21 @@ UDP port on loopback. Ctrl-C ends it; the next run goes on from the same data.`,
 			if err != nil {
 				return err
 			}
-			if cfg.Feed.Source != "sim" {
-				if err := checkFormat(cfg.Feed.Source, func(f feed.Format) bool { return f.Live }); err != nil {
-					return fmt.Errorf("%w (or sim); recordings of the other formats come in by 'chronicle replay'", err)
+			if cfg.Feed.Source != simSource {
+				if err := checkFormat(cfg.Feed.Source, isLive); err != nil {
+					return fmt.Errorf("%w (or sim)", err)
+				}
+				if err := cfg.Feed.checkSource(); err != nil {
+					return err
 				}
 			}
 			return runAll(cmd.Context(), cfg, cmd.OutOrStdout())
 		},
 	}
 	f := cmd.Flags()
-	f.String("source", "sim", "sim, or the wire format of a live feed")
-	f.String("listen", "127.0.0.1:0", "UDP address that the feed receives on")
+	f.String("source", "sim", "sim, or a live feed's wire format or venue: "+strings.Join(formatNames(isLive), ", "))
+	f.String("listen", "", "the same as --line-a; the simulated market takes a free port of loopback")
+	addFeedFlags(f)
 	addSimFlags(f)
 	addETLFlags(f, 30*time.Second)
 	addTierFlags(f, 10*time.Second)
@@ -65,7 +74,8 @@ type system struct {
 	etl      *etl.ETL
 	archive  *query.Archive
 	servers  *server.Server
-	sockets  *udp.Sockets
+	live     feed.LiveOptions
+	sockets  *udp.Sockets // of the simulated market; nil with any other source
 	counters feed.Counters
 }
 
@@ -87,7 +97,7 @@ func (s *system) open(ctx context.Context) (err error) {
 	if err := os.MkdirAll(s.cfg.Root, 0o755); err != nil {
 		return fmt.Errorf("--root: %w: give a directory that can be written", err)
 	}
-	if s.raw, err = openRaw(s.cfg, liveRaw); err != nil {
+	if s.raw, err = openRaw(s.cfg, s.cfg.liveRaw()); err != nil {
 		return err
 	}
 	if s.etl, err = etl.Open(ctx, s.cfg.etlConfig(s.log)); err != nil {
@@ -99,26 +109,26 @@ func (s *system) open(ctx context.Context) (err error) {
 	if s.servers, err = listen(s.cfg, s.archive, s.log); err != nil {
 		return err
 	}
-	s.sockets, err = feed.ListenUDP(feed.PacketOptions{Lines: []feed.Line{{Address: s.cfg.Feed.Listen}}}, s.log)
+	return s.listen()
+}
+
+// listen says what the feed receives. The simulated market sends to a port that
+// must be known before.
+func (s *system) listen() error {
+	f := &s.cfg.Feed
+	s.live = feed.LiveOptions{Format: f.Source, Packets: f.packets(), WebSocket: f.webSocket(), Log: s.log}
+	if f.Source != simSource {
+		return nil
+	}
+	f.LineA = cmp.Or(f.LineA, f.Listen, "127.0.0.1:0")
+	sockets, err := feed.ListenUDP(f.packets(), s.log)
 	if err != nil {
-		return fmt.Errorf("--listen: %w", err)
+		return fmt.Errorf("--line-a: %w", err)
 	}
+	s.sockets = sockets
+	s.live.Format, s.live.Venue, s.live.Packets = "itch", "sim", f.packets()
+	s.live.Packets.Sockets = sockets
 	return nil
-}
-
-func (s *system) format() string {
-	if s.cfg.Feed.Source == "sim" {
-		return "itch"
-	}
-	return s.cfg.Feed.Source
-}
-
-func (s *system) liveOptions() feed.LiveOptions {
-	o := feed.LiveOptions{Format: s.format(), Packets: feed.PacketOptions{Sockets: s.sockets}, Log: s.log}
-	if s.cfg.Feed.Source == "sim" {
-		o.Venue = "sim"
-	}
-	return o
 }
 
 // run holds the zones until ctx is done or one of them fails; then the ETL takes
@@ -129,9 +139,10 @@ func (s *system) run(ctx context.Context, out io.Writer) error {
 	servers := s.servers
 	s.servers = nil // Serve closes the ports
 	g.Go(func() error { return servers.Serve(running) })
-	g.Go(func() error { return feed.Live(running, s.raw, s.liveOptions(), &s.counters) })
+	g.Go(func() error { return feed.Live(running, s.raw, s.live, &s.counters) })
+	g.Go(func() error { return retain(running, s.cfg, s.log) })
 	g.Go(func() error { return runTier(running, s.cfg, s.log) })
-	if s.cfg.Feed.Source == "sim" {
+	if s.cfg.Feed.Source == simSource {
 		g.Go(func() error { return simulate(running, s.cfg, s.sockets.Name(0)) })
 	}
 	g.Go(func() error { return s.welcome(running, servers, out) })

@@ -4,19 +4,20 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"time"
 
 	"chronicle/ingest/etl"
 	"chronicle/query"
 	"chronicle/store/queue"
 )
 
-// Options of the raw queue: a live feed must not wait for a new segment, so one is
-// made and touched ahead of it; a replay has time.
-var (
-	liveRaw   = queue.Options{SegmentBytes: 64 << 20, Precreate: true, SyncInterval: time.Second}
-	replayRaw = queue.Options{SegmentBytes: 64 << 20}
-)
+// liveRaw gives the options of a live feed's raw queue: the feed must not wait for
+// a new segment, so one is made and touched ahead of it.
+func (c *Config) liveRaw() queue.Options {
+	return queue.Options{SegmentBytes: c.Feed.SegmentBytes, Precreate: true, SyncInterval: c.Feed.SyncInterval}
+}
+
+// replayRaw are the options of the raw queue when a recording comes in, which has time.
+var replayRaw = queue.Options{SegmentBytes: 64 << 20}
 
 // openRaw opens the raw queue for writing.
 func openRaw(cfg *Config, opts queue.Options) (*queue.Writer, error) {

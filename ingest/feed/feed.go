@@ -10,7 +10,7 @@
 //	udp/                sockets: multicast lines and re-request servers
 //	sequence/           one stream of two lines: duplicates, order, recovery, holes, sessions
 //	moldudp/ iextp/     MoldUDP64 and IEX-TP: the datagrams
-//	itch/ iex/ binance/ kraken/ okx/   the venues' messages
+//	itch/ iex/ binance/ bybit/ coinbase/ kraken/ okx/   the venues' messages
 //	emit/               the way into the queue, and the counts
 //	scan/               JSON in place
 //
@@ -92,4 +92,11 @@ func formatOf(name string) (Format, error) {
 		names = append(names, f.Name)
 	}
 	return Format{}, fmt.Errorf("format %q: %w (there are: %s)", name, ErrUnknownFormat, strings.Join(names, ", "))
+}
+
+// IsPackets tells whether the live feed of a format comes in datagrams, rather
+// than over the web.
+func IsPackets(format string) bool {
+	_, ok := packetFormatOf(format)
+	return ok
 }
