@@ -215,3 +215,27 @@ func exists(path string) bool {
 	_, err := os.Stat(path)
 	return err == nil
 }
+
+// TestSyncAfterKill: the process that made the queue is killed before it has synced
+// anything. What the next one syncs is there, the queue's directory and all.
+func TestSyncAfterKill(t *testing.T) {
+	for _, ended := range []bool{false, true} {
+		fs, w := watched(t, Options{})
+		add(t, w, 0, 10)
+		if ended {
+			w.active.end()
+		}
+		w.closed = true
+		must(t, w.release())
+		next, err := OpenWriter(w.dir, Options{})
+		must(t, err)
+		add(t, next, 10, 20)
+		must(t, next.Sync())
+		crashed(t, fs, 30, func(dir string) {
+			if last := lastAfter(t, dir); last != 20 {
+				t.Fatalf("%d records, want 20", last)
+			}
+		})
+		must(t, next.Close())
+	}
+}

@@ -17,7 +17,7 @@ import (
 func TestPowerLoss(t *testing.T) {
 	for name, precreate := range map[string]bool{"inline": false, "precreate": true} {
 		t.Run(name, func(t *testing.T) {
-			for seed := range 30 * soak() {
+			for seed := range 20 * soak() {
 				powerLoss(t, seed, precreate)
 			}
 		})

@@ -117,6 +117,11 @@ func (w *Writer) settle(segs []*found) error {
 	if err != nil {
 		return err
 	}
+	if old.NextSeq <= 1 && len(w.names.parents) == 0 {
+		// Nothing was ever sealed, so whoever made the directory may have died before
+		// its name was synced.
+		w.names.parents = []string{filepath.Dir(filepath.Clean(w.dir))}
+	}
 	for {
 		if segs, err = w.dropEmpty(segs); err != nil {
 			return err

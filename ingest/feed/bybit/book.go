@@ -6,21 +6,18 @@ import (
 	"chronicle/market"
 )
 
-// maxDepth bounds the depth of a topic.
-const maxDepth = 1 << 20
-
 // bookFrame writes the event of an orderbook frame. What cannot be read leaves a
 // gap: deltas after a lost snapshot could look like old ones.
 func (s *Session) bookFrame(m *message) error {
-	depth, ok := scan.Uint(m.topic.detail)
-	if !ok || depth == 0 || depth > maxDepth {
+	depth := m.topic.depth()
+	if depth == 0 {
 		return s.status(m, codeBook)
 	}
 	in, err := s.instrument(m.recv, m.at, m.conn, m.topic.symbol)
 	if err != nil {
 		return err
 	}
-	if in.update != 0 && int(depth) < in.depth {
+	if in.update != 0 && depth < in.depth {
 		return s.status(m, codeBook)
 	}
 	kind, err := s.read(m, in)
@@ -28,7 +25,7 @@ func (s *Session) bookFrame(m *message) error {
 		s.lost(m, in, market.GapSource, "a book event that cannot be used")
 		return err
 	}
-	s.follow(m, in, int(depth))
+	s.follow(m, in, depth)
 	s.e.Book(kind, in.id, m.recv, m.at, &s.event)
 	return nil
 }

@@ -54,8 +54,8 @@ type listing struct{ base, quote, contract, tick, lot, currency string }
 
 // line is what is known of a connection.
 type line struct {
-	category string          // empty until it is up
-	books    map[string]bool // symbols whose book was asked for over it
+	category string         // empty until it is up
+	books    map[string]int // depth of the books that were asked for over it, by symbol
 	symbols  map[string]*instrument
 }
 
@@ -77,7 +77,7 @@ func New(e *emit.Emitter) *Session {
 func (s *Session) line(conn []byte) *line {
 	l := s.lines[string(conn)]
 	if l == nil {
-		l = &line{books: make(map[string]bool), symbols: make(map[string]*instrument)}
+		l = &line{books: make(map[string]int), symbols: make(map[string]*instrument)}
 		s.lines[string(conn)] = l
 	}
 	return l
@@ -123,24 +123,29 @@ func (s *Session) subscribe(conn, frame []byte) {
 		return
 	}
 	for a := scan.Elements(args); a.Next(); {
-		if t := parseTopic(scan.Text(a.Value)); string(t.kind) == "orderbook" {
-			s.line(conn).books[string(t.symbol)] = true
+		t := parseTopic(scan.Text(a.Value))
+		if depth := t.depth(); depth > 0 {
+			books := s.line(conn).books
+			books[string(t.symbol)] = max(books[string(t.symbol)], depth)
 		}
 	}
 }
 
-// bookConn gives the connection over which a book was asked for, or conn.
-func (s *Session) bookConn(n name, conn []byte) string {
-	if l := s.line(conn); l.books[n.symbol] {
-		return string(conn)
+// asked gives the connection and depth of the book that was asked for, of several
+// connections first this one; conn and 0 where none was.
+func (s *Session) asked(n name, conn []byte) (id string, depth int) {
+	if depth = s.line(conn).books[n.symbol]; depth > 0 {
+		return string(conn), depth
 	}
-	best := string(conn)
 	for other, l := range s.lines {
-		if l.category == n.category && l.books[n.symbol] && (best == string(conn) || other < best) {
-			best = other
+		if d := l.books[n.symbol]; d > 0 && l.category == n.category && (depth == 0 || other < id) {
+			id, depth = other, d
 		}
 	}
-	return best
+	if depth == 0 {
+		id = string(conn)
+	}
+	return id, depth
 }
 
 // instrument gives the instrument of a symbol on a connection, defining it if it
@@ -161,9 +166,10 @@ func (s *Session) instrument(recv, event int64, conn, symbol []byte) (*instrumen
 		}
 		p := s.listed[n]
 		in = &instrument{
-			name: n, conn: s.bookConn(n, conn),
+			name:     n,
 			priceExp: exponent(p.tick, market.DefaultPriceExponent), sizeExp: exponent(p.lot, market.DefaultSizeExponent),
 		}
+		in.conn, in.depth = s.asked(n, conn)
 		in.id = s.e.Define(recv, event, s.definition(in))
 		s.symbols[n] = in
 	}

@@ -37,6 +37,18 @@ func parseTopic(v []byte) (t topic) {
 	return t
 }
 
+// maxDepth bounds the depth of a topic.
+const maxDepth = 1 << 20
+
+// depth gives N of orderbook.N, or 0.
+func (t *topic) depth() int {
+	n, ok := scan.Uint(t.detail)
+	if string(t.kind) != "orderbook" || !ok || n > maxDepth {
+		return 0
+	}
+	return int(n)
+}
+
 // message is what is around the data of a frame.
 type message struct {
 	recv, at int64 // at is the venue's time, cts or else ts

@@ -9,7 +9,8 @@ import (
 )
 
 // bookFrame writes the events of an l2_data frame: successive updates of one
-// product are one event.
+// product are one event. One that cannot be used is counted, and is a gap; those of
+// other products are kept.
 func (s *Session) bookFrame(m *message, events []byte) error {
 	if !scan.IsArray(events) {
 		s.broken(m, nil)
@@ -29,9 +30,11 @@ func (s *Session) bookFrame(m *message, events []byte) error {
 			s.event.Entries, event = s.event.Entries[:0], market.UndefTimestamp
 		}
 		at, err := s.levels(m, kind, productID, updates)
-		if err != nil {
+		if err != nil { // what is collected of this product goes with it
+			s.skip(err, a.Value)
 			s.broken(m, productID)
-			return err
+			last = nil
+			continue
 		}
 		event = max(event, at)
 		if last = productID; kind == market.KindSnapshot {
@@ -158,11 +161,11 @@ func (s *Session) writeBook(m *message, kind market.Kind, productID []byte, even
 }
 
 // broken writes that a change of a product's book is missing: it came, but could
-// not be used. Without a product it may be any of the connection.
+// not be used. Where the product is not known it may be any of the connection.
 func (s *Session) broken(m *message, productID []byte) {
 	g := market.Gap{Channel: string(m.conn), FirstSeq: m.seq, LastSeq: m.seq, Cause: market.GapSource, Detail: "a book event that cannot be used"}
-	if s.e.CheckSymbol(symbolOf(string(productID))) == nil {
-		g.Symbol = symbolOf(string(productID))
+	if in := s.symbols[string(productID)]; in != nil {
+		g.Channel, g.Symbol = in.conn, symbolOf(in.name)
 	}
 	s.e.Gap(m.recv, g)
 }

@@ -92,6 +92,22 @@ func TestOneRecordForEachProductOfAFrame(t *testing.T) {
 	}
 }
 
+func TestAnUnusableEventIsAGapOfItsProductAlone(t *testing.T) {
+	s, q, c := newSession()
+	_, event, _ := strings.Cut(strings.TrimSuffix(update, "]}"), `"events":[`)
+	bad := strings.Replace(event, "0.01321935", "x", 1)
+	eth := strings.ReplaceAll(event, "BTC-USD", "ETH-USD")
+	receive(t, s, q, strings.Replace(update, event, event+","+bad+","+eth, 1))
+	gaps, _ := emittest.JSON[market.Gap](q)
+	books, err := q.Books()
+	if err != nil || len(books) != 1 || len(books[0].Entries) != 2 || len(gaps) != 1 || gaps[0].Symbol != "btc_usd" || c.Stats().Skipped != 1 {
+		t.Errorf("events are %+v, %v, gaps %+v", books, err, gaps)
+	}
+	if defs, _ := emittest.JSON[market.Definition](q); q.Of(market.KindBook)[0].Tag != 2 || defs[1].Symbol != "eth_usd" {
+		t.Errorf("definitions are %+v", defs)
+	}
+}
+
 func TestTradesAndTickers(t *testing.T) {
 	s, q, c := newSession()
 	s.Response(1, nil, []byte("/products"), []byte(products))

@@ -34,7 +34,7 @@ const (
 	TruncatedPacket Reason = "truncated_packet"     // a packet that ends inside a message
 	BadLength       Reason = "bad_length"           // a message of another length than its type has
 	BadField        Reason = "bad_field"            // a field with a value that its type does not have
-	Duplicate       Reason = "duplicate"            // a message that came before, as from a second line
+	Duplicate       Reason = "duplicate"            // a message that came twice on one line; another line's copies are LineStats.Redundant
 	OldSession      Reason = "old_session"          // a packet of a session that another one replaced
 	ForeignAnswer   Reason = "foreign_answer"       // a packet of a re-request server that nobody has asked for
 	TrailingBytes   Reason = "trailing_bytes"       // bytes after the last message of a packet

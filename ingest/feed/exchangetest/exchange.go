@@ -9,7 +9,9 @@
 // Venues are kraken (WebSocket v1), okx (v5), binance-spot, binance-usdm,
 // binance-coinm (path /ws...: bare events, any other path: combined streams),
 // coinbase (Advanced Trade) and bybit (v5; a path with "spot" in it is the spot
-// category, any other the linear one).
+// category, any other the linear one, whose symbols are named linear/BTCUSDT here).
+// REST requests get the recorded answer whose path is the same and whose query
+// agrees best: the instrument lists.
 //
 // The recording's data frames, by time, are one timeline, numbered from 1. Answers to
 // requests, greetings and heartbeats are no part of it. The rules:

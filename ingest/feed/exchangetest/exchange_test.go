@@ -23,123 +23,6 @@ const (
 	spotFile   = "binance/spot-btcusdt-20240808.gz"
 )
 
-// timeline loads a recording without serving it.
-func timeline(t *testing.T, venueName, file string) (venue, []frame) {
-	t.Helper()
-	l, err := recording(venueName, testdata.Path(t, file), 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return l.venue, l.frames
-}
-
-// The model is proved by the venue's checksums, which no line of it knows of.
-func TestTheBooksMatchTheVenuesChecksums(t *testing.T) {
-	v, frames := timeline(t, "kraken", krakenFile)
-	books := newBooks(v, frames)
-	good, all := 0, 0
-	for i := range frames {
-		f := &frames[i]
-		if f.change == nil {
-			continue
-		}
-		books[f.key].apply(f)
-		var want string
-		if f.change.meta == nil {
-			continue
-		}
-		if err := json.Unmarshal(f.change.meta, &want); err != nil {
-			t.Fatal(err)
-		}
-		all++
-		if want == jsonNumber(krakenChecksum(books[f.key])) {
-			good++
-		}
-	}
-	if good != 4269 || all != 4269 {
-		t.Errorf("kraken: %d of %d checksums match, want 4269 of 4269", good, all)
-	}
-	v, frames = timeline(t, "okx", okxFile)
-	books = newBooks(v, frames)
-	good, all = 0, 0
-	for i := range frames {
-		f := &frames[i]
-		if f.change == nil {
-			continue
-		}
-		books[f.key].apply(f)
-		var data okxBook
-		if err := json.Unmarshal(f.change.meta, &data); err != nil {
-			t.Fatal(err)
-		}
-		all++
-		if data.Checksum == int32(okxChecksum(books[f.key])) {
-			good++
-		}
-	}
-	if good != 290 || all != 290 {
-		t.Errorf("okx: %d of %d checksums match, want 290 of 290", good, all)
-	}
-}
-
-func jsonNumber(n uint32) string { return string(marshal(n)) }
-
-// The books of Binance are proved by its own best bid and offer: of every event
-// from the first that the recorded snapshot does not contain.
-func TestTheBooksMatchTheVenuesTickers(t *testing.T) {
-	for name, c := range map[string]struct {
-		file string
-		want int
-	}{"binance-usdm": {usdmFile, 6547}, "binance-spot": {spotFile, 3449}} {
-		v, frames := timeline(t, name, c.file)
-		books := newBooks(v, frames)
-		type ticker struct {
-			seq  uint64
-			best [4]string
-		}
-		var tickers []ticker
-		for _, f := range frames {
-			if f.key.channel == "bookTicker" {
-				seq, err := strconv.ParseUint(member(f.data, "u"), 10, 64)
-				if err != nil {
-					t.Fatal(err)
-				}
-				best := [4]string{member(f.data, "b"), member(f.data, "B"), member(f.data, "a"), member(f.data, "A")}
-				for i := range best {
-					best[i] = plain(strings.Trim(best[i], `"`))
-				}
-				tickers = append(tickers, ticker{seq, best})
-			}
-		}
-		good, all := 0, 0
-		for i := range frames {
-			f := &frames[i]
-			if f.change == nil {
-				continue
-			}
-			b := books[f.key]
-			b.apply(f)
-			at, _ := slices.BinarySearchFunc(tickers, b.seq+1, func(k ticker, u uint64) int {
-				if k.seq < u {
-					return -1
-				}
-				return 1
-			})
-			if !b.known || at == 0 {
-				continue
-			}
-			all++
-			top := b.best(1)
-			if len(top.Bids) == 1 && len(top.Asks) == 1 && tickers[at-1].best == [4]string{top.Bids[0].Price, top.Bids[0].Size, top.Asks[0].Price, top.Asks[0].Size} {
-				good++
-			}
-		}
-		if good != c.want || all != c.want {
-			t.Errorf("%s: %d of %d books agree with the ticker, want %d", name, good, all, c.want)
-		}
-	}
-}
-
 // member gives the raw value of a member of a flat object.
 func member(data []byte, name string) string {
 	_, after, _ := strings.Cut(string(data), `"`+name+`":`)
@@ -524,5 +407,23 @@ func TestBybitTellsTheCategoriesApart(t *testing.T) {
 		if got, want := b.best(0).String(), states[len(states)-1].Book.String(); got != want {
 			t.Errorf("%s: the last book is\n%.300s\nwant\n%.300s", name, got, want)
 		}
+	}
+}
+
+func TestUnsubscribing(t *testing.T) {
+	x := New(t, "okx", testdata.Path(t, okxFile), Options{Symbols: []string{"BTC-USDT"}, Frames: 200})
+	c := dial(t, x.WebSocketURL())
+	const books, tickers = `"args":[{"channel":"books","instId":"BTC-USDT"}]}`, `"args":[{"channel":"tickers","instId":"BTC-USDT"}]}`
+	c.send(`{"op":"subscribe",`+tickers, `{"op":"unsubscribe",`+tickers, `{"op":"subscribe",`+books)
+	wait(t, x.Done()) // time does not wait for what was given up
+	c.send(`{"op":"unsubscribe",`+books, `{"op":"subscribe",`+books)
+	c.until(`"channel":"books","instId":"BTC-USDT"},"event":"unsubscribe"`)
+	got := c.until(`"action":"snapshot"`)
+	states := x.States("BTC-USDT", 1)
+	if last := got[len(got)-1]; !strings.Contains(last, `[["`+states[len(states)-1].Book.Asks[0].Price+`","`) {
+		t.Errorf("the snapshot is %.200s, want the last book", last)
+	}
+	if slices.ContainsFunc(c.rest(), func(f string) bool { return strings.Contains(f, `"tickers"`) }) {
+		t.Error("tickers came after they were given up")
 	}
 }

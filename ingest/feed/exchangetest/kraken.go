@@ -163,13 +163,11 @@ func (v *kraken) request(_ *conn, data []byte) (r reply) {
 // status answers for one pair of a subscription.
 func (v *kraken) status(r *reply, e *krakenEvent, pair string) {
 	k := key{e.Subscription.Name, pair}
-	var sub json.RawMessage
 	status := map[string]any{}
 	if recorded := v.statuses[k]; recorded != nil {
 		_ = json.Unmarshal(recorded, &status)
 	} else {
-		sub = marshal(e.Subscription)
-		status = map[string]any{"event": "subscriptionStatus", "pair": pair, "channelName": e.Subscription.Name, "subscription": sub}
+		status = map[string]any{"event": "subscriptionStatus", "pair": pair, "channelName": e.Subscription.Name, "subscription": e.Subscription}
 	}
 	switch {
 	case !v.symbols[pair]:

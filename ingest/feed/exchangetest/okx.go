@@ -57,18 +57,16 @@ func (v *okx) read(_ string, data []byte) (frame, bool, error) {
 	return out, true, err
 }
 
-// pairLevels reads levels that begin with a price and a size.
+// pairLevels reads levels that begin with a price and a size, both in quotes. They
+// are cut out rather than decoded: some recordings have a million.
 func pairLevels(rows []json.RawMessage) ([]level, error) {
 	out := make([]level, 0, len(rows))
 	for _, raw := range rows {
-		var parts []string
-		if err := json.Unmarshal(raw, &parts); err != nil {
-			return nil, err
+		parts := strings.SplitN(string(raw), `"`, 5)
+		if len(parts) < 5 {
+			return nil, fmt.Errorf("level %s", raw)
 		}
-		if len(parts) < 2 {
-			return nil, fmt.Errorf("level of %d parts", len(parts))
-		}
-		l, err := newLevel(parts[0], parts[1], raw)
+		l, err := newLevel(parts[1], parts[3], raw)
 		if err != nil {
 			return nil, err
 		}

@@ -4,6 +4,8 @@ import (
 	"encoding/binary"
 	"fmt"
 	"math"
+	"os"
+	"strconv"
 	"testing"
 	"time"
 
@@ -177,12 +179,23 @@ func (w *world) check() {
 
 // TestOutputIsTheStreamButItsGaps is what the package promises.
 func TestOutputIsTheStreamButItsGaps(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
-		w := drawWorld(t)
-		r := newReceiver(&w.q, &w.h, w.opts)
-		w.run(r)
-		w.check()
-	})
+	for range soak() {
+		rapid.Check(t, func(t *rapid.T) {
+			w := drawWorld(t)
+			r := newReceiver(&w.q, &w.h, w.opts)
+			w.run(r)
+			w.check()
+		})
+	}
+}
+
+// soak says how many times the usual number of rounds to make.
+func soak() int {
+	n, err := strconv.Atoi(os.Getenv("CHRONICLE_SOAK"))
+	if err != nil || n < 1 {
+		return 1
+	}
+	return n
 }
 
 // silent takes messages and looks only at their order.

@@ -9,7 +9,8 @@ type backoff struct {
 	random   func() float64 // in [0, 1)
 }
 
-// wait gives the time before attempt n, from 0.
+// wait gives the time to wait after n failed attempts; one more is what was waited
+// for before.
 func (b backoff) wait(n int) time.Duration {
 	d := b.max
 	if n < 32 && b.min<<n < b.max && b.min<<n > 0 {

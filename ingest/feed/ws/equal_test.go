@@ -41,27 +41,28 @@ func TestGuardAgreesWithTheETL(t *testing.T) {
 			id := e.Define(now, now, market.Definition{ID: 1, Symbol: "s", Native: "S", BookType: market.L2, Chained: chained, Channel: "ws.1"})
 			e.Book(kind, id, now, now, &market.BookEvent{Seq: seq, PrevSeq: prev, Flags: market.FlagLast})
 		}
-		near := func(label string) uint64 { return at + rapid.Uint64Range(0, 12).Draw(rt, label) - 6 }
+		near := func(label string) uint64 { return at + rapid.Uint64Range(0, 6).Draw(rt, label) - 3 }
 		write(market.KindBook, at, at-1)
 		for range rapid.IntRange(0, 30).Draw(rt, "steps") {
-			switch now++; rapid.IntRange(0, 6).Draw(rt, "step") {
-			case 0, 1:
+			switch now++; rapid.IntRange(0, 19).Draw(rt, "step") {
+			default:
 				write(market.KindBook, at+3, at)
 				at += 3
-			case 2:
-				at++
+			case 1, 2, 3:
 				write(market.KindBook, near("seq"), near("prev"))
-			case 3:
+			case 4, 5, 6, 7, 8:
 				write(market.KindSnapshot, near("snapshot"), 0)
-			case 4:
+			case 9, 10, 11:
+				write(market.KindBook, at, at-3) // again
+			case 12:
 				e.Gap(now, market.Gap{
 					Channel: rapid.SampledFrom([]string{"", "ws.1", "ws.2"}).Draw(rt, "channel"), Symbol: rapid.SampledFrom([]string{"", "s", "x"}).Draw(rt, "symbol"),
 					Recovered: rapid.Bool().Draw(rt, "recovered"), Cause: market.GapSource,
 				})
-			case 5:
+			case 13:
 				e.Connect(now, "ws.1", "addr")
 				g.connected(conn, time.Now())
-			case 6:
+			case 14:
 				e.Connect(now, "ws.2", "addr")
 			}
 		}

@@ -203,7 +203,9 @@ func (f *Feed) handle(it *item) {
 	case answered:
 		f.answer(it)
 	case failed:
-		f.guard.answered(it.get.book, time.Now())
+		if it.get.current() {
+			f.guard.answered(it.get.book, time.Now())
+		}
 	}
 	f.inbox.done(it)
 }
@@ -212,7 +214,7 @@ func (f *Feed) handle(it *item) {
 func (f *Feed) answer(it *item) {
 	f.e.Packet()
 	g := it.get
-	if g.book != nil && g.book.conn.life != g.life {
+	if !g.current() {
 		f.e.Skip(StaleAnswer, slog.String("url", g.url))
 		return
 	}

@@ -79,10 +79,12 @@ func TestReconnects(t *testing.T) {
 		var dialled notes[time.Time]
 		client := serve(t, accept(func(n int, ws *websocket.Conn) {
 			dialled.add(time.Now())
+			time.Sleep(100 * time.Millisecond)
 			write(ws, fmt.Sprint("hello ", n))
 			if n == 9 {
 				hang(ws)
 			}
+			time.Sleep(200 * time.Millisecond)
 		}))
 		v := &fake{conns: plan(Connection{})}
 		r := newRig(t, Options{MinBackoff: time.Second, MaxBackoff: 20 * time.Second, Quiet: time.Hour}, client, v)
@@ -92,7 +94,7 @@ func TestReconnects(t *testing.T) {
 		var waits []time.Duration
 		at := dialled.list()
 		for i := range at[1:] {
-			waits = append(waits, at[i+1].Sub(at[i]).Round(time.Millisecond))
+			waits = append(waits, (at[i+1].Sub(at[i]) - 300*time.Millisecond).Round(time.Millisecond))
 		}
 		ms := time.Millisecond
 		want := []time.Duration{750 * ms, 1500 * ms, 3000 * ms, 6000 * ms, 12000 * ms, 15000 * ms, 15000 * ms, 15000 * ms}
@@ -104,7 +106,7 @@ func TestReconnects(t *testing.T) {
 			t.Fatalf("%d gaps, %v", len(gaps), err)
 		}
 		for i, g := range gaps {
-			if g.Cause != market.GapDisconnect || g.Channel != "ws.1" || g.End-g.Start != int64(want[i]) {
+			if g.Cause != market.GapDisconnect || g.Channel != "ws.1" || g.End-g.Start != int64(want[i]+200*time.Millisecond) { // since the hello
 				t.Errorf("gap %d is %+v", i, g)
 			}
 		}

@@ -28,6 +28,9 @@ type get struct {
 	life *life    // without which the answer is of no use; nil for a list
 }
 
+// current tells whether the connection that the GET was made for is still the one.
+func (g *get) current() bool { return g.book == nil || g.book.conn.life == g.life }
+
 // getter fetches. Its methods may be called by any number of goroutines.
 type getter struct {
 	client  *http.Client
