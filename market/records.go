@@ -135,6 +135,7 @@ type Gap struct {
 	End       int64    `json:"end"`
 	FirstSeq  uint64   `json:"first_seq,omitempty"`
 	LastSeq   uint64   `json:"last_seq,omitempty"`
+	Session   string   `json:"session,omitempty"` // venue session that is over, when the gap is in that one: the books of the present one are right
 	Cause     GapCause `json:"cause"`
 	Recovered bool     `json:"recovered"`
 	Detail    string   `json:"detail,omitempty"`

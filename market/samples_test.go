@@ -54,7 +54,7 @@ func sampleDefinition() *Definition {
 func sampleGap() *Gap {
 	return &Gap{
 		RawSeq: 9, Venue: "xnas", Channel: "a", Symbol: "aapl", Start: 1723161255000000001, End: 1723161256000000002,
-		FirstSeq: 100, LastSeq: 200, Cause: GapSequence, Recovered: true, Detail: "101 messages by re-request",
+		FirstSeq: 100, LastSeq: 200, Session: "20240807B", Cause: GapSequence, Recovered: true, Detail: "101 messages by re-request",
 	}
 }
 

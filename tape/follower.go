@@ -124,7 +124,7 @@ func (f *Follower) session(s *market.Session) bool {
 }
 
 func (f *Follower) gap(g *market.Gap) {
-	if g.Venue != f.symbol.Venue || g.Recovered {
+	if g.Venue != f.symbol.Venue || g.Recovered || g.Session != "" {
 		return
 	}
 	f.unsound(g.Channel)

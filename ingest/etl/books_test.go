@@ -156,3 +156,35 @@ func TestOlderSourceIsLeftOut(t *testing.T) {
 		last = r.Time
 	}
 }
+
+// TestGapOfASessionThatIsOver: it is told, and the books of the present session
+// stay good.
+func TestGapOfASessionThatIsOver(t *testing.T) {
+	dir := t.TempDir()
+	s := newScript(t, dir)
+	s.session(market.SessionSourceBegin, "v")
+	s.session(market.SessionNew, "v")
+	s.define(1, "v", "a", market.L3, false)
+	add := func(order uint64) {
+		s.now++
+		s.delta(1, order, 0, market.Entry{OrderID: order, Side: market.Bid, Price: 100, Size: 10, Action: market.Add})
+	}
+	add(1)
+	for _, session := range []string{"YESTERDAY", ""} {
+		s.append(market.KindGap, 0, market.EncodeJSON(&market.Gap{
+			Venue: "v", Channel: "ch", FirstSeq: 7, LastSeq: 8, Session: session, Cause: market.GapSequence,
+		}))
+		add(2 + uint64(len(session)))
+	}
+	cfg := config(dir, dir)
+	runAll(t, cfg)
+	evs, _, gaps := events(t, records(t, cfg, "v", "a", market.StreamBook))
+	if len(gaps) != 2 || gaps[0].Session != "YESTERDAY" || len(evs) != 3 {
+		t.Fatalf("gaps %+v, %d events", gaps, len(evs))
+	}
+	for i, bad := range []bool{false, false, true} {
+		if evs[i].Flags&market.FlagMaybeBadBook != 0 != bad {
+			t.Errorf("event %d has flags %d, want bad %v", i, evs[i].Flags, bad)
+		}
+	}
+}

@@ -137,7 +137,8 @@ func (e *ETL) rawGap(r *queue.Record) error {
 		return err
 	}
 	g.RawSeq = r.Seq
-	if !g.Recovered {
+	lost := !g.Recovered && g.Session == "" // of a session that is over the books are gone anyway
+	if lost {
 		key := channelKey(g.Venue, g.Channel)
 		if e.channels[key] == nil {
 			e.channels[key] = &channel{}
@@ -151,7 +152,7 @@ func (e *ETL) rawGap(r *queue.Record) error {
 		if err := e.mark(inst, g, r.Time); err != nil {
 			return err
 		}
-		if !g.Recovered {
+		if lost {
 			inst.distrust()
 		}
 	}

@@ -19,6 +19,9 @@ func (r *Receiver) advance(now int64) {
 	if r.now >= r.due {
 		r.expire()
 	}
+	if r.tail.first != r.tail.next && r.now-r.tail.since >= 2*restartTime { // a return to it has happened by then
+		r.tellTail()
+	}
 }
 
 // expire gives up the holes whose time is over, asks for others, and looks for
@@ -72,6 +75,7 @@ func (r *Receiver) setBack(d int64) {
 	for i := range r.recovery.out {
 		r.recovery.out[i].sent -= d
 	}
+	r.tail.since -= d
 	r.restart.since, r.restart.last, r.restart.alive = r.restart.since-d, r.restart.last-d, r.restart.alive-d
 	if r.silenceDue != never {
 		r.silenceDue -= d

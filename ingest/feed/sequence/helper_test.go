@@ -103,7 +103,11 @@ func (b *bench) said() string {
 		switch market.Kind(rec.Kind) {
 		case market.KindGap:
 			g, _ := market.DecodeJSON[market.Gap](rec.Body)
-			said = append(said, fmt.Sprintf("%s %d-%d", g.Cause, g.FirstSeq, g.LastSeq))
+			text := fmt.Sprintf("%s %d-%d", g.Cause, g.FirstSeq, g.LastSeq)
+			if g.Session != "" {
+				text += fmt.Sprintf(" of %q", g.Session)
+			}
+			said = append(said, text)
 		case market.KindSession:
 			s, _ := market.DecodeJSON[market.Session](rec.Body)
 			said = append(said, fmt.Sprintf("%s %q", s.Event, s.Session))

@@ -110,6 +110,7 @@ type Receiver struct {
 	end     endOfSession
 	old     []oldSession
 	restart restart
+	tail    lateTail
 
 	window   window
 	holes    holes
@@ -207,6 +208,7 @@ func (r *Receiver) Due() int64 { return r.due }
 func (r *Receiver) Finish(recv int64, detail string) {
 	r.giveUpAll(recv, detail)
 	r.endSession()
+	r.tellTail()
 }
 
 // join begins to follow a session whose first packet to be heard begins at first.

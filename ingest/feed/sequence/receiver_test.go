@@ -33,7 +33,7 @@ func TestOneLine(t *testing.T) {
 			`new_session "A"`, []uint64{1, 2, 3}, map[string]uint64{"duplicate": 3}},
 		{"overlap", [][]byte{packet("A", 1, 3), packet("A", 2, 4)}, `new_session "A"`, []uint64{1, 2, 3, 4, 5}, map[string]uint64{"duplicate": 2}},
 		{"new session", [][]byte{packet("A", 1, 1), packet("B", 1, 1), packet("A", 2, 1), packet("B", 2, 1)},
-			`new_session "A"; new_session "B"`, []uint64{1, 1, 2}, map[string]uint64{"old_session": 1}},
+			`new_session "A"; new_session "B"; sequence 2-2 of "A"`, []uint64{1, 1, 2}, map[string]uint64{"old_session": 1}},
 		{"short packet", [][]byte{packet("A", 1, 1), []byte("short"), packet("A", 2, 1)}, `new_session "A"`, []uint64{1, 2}, map[string]uint64{"bad_packet": 1}},
 		{"absurd sequence", [][]byte{packet("A", 1, 1), packet("A", 1<<64-1, 0), packet("A", 1<<64-1<<18, 0), packet("A", 2, 1)}, `new_session "A"`, []uint64{1, 2}, map[string]uint64{"bad_packet": 2}},
 		{"truncated, filled by the other line", [][]byte{packet("A", 1, 3), truncated, packet("A", 4, 3)},
@@ -236,6 +236,9 @@ func TestWindow(t *testing.T) {
 			b.r.Packet(0, ms+int64(i), p)
 		}
 		b.want(`new_session "S"; sequence 2-2; new_session "T"`, "1,3,1-2")
+		b.r.Tick(7000 * ms)
+		b.r.Tick(14000 * ms) // told once
+		b.want(`new_session "S"; sequence 2-2; new_session "T"; sequence 4-5 of "S"`, "1,3,1-2")
 		if s := b.c.Stats().Lines[0]; s.Late != 2 {
 			t.Errorf("line is %+v: two messages of the old session were never seen", s)
 		}

@@ -279,7 +279,7 @@ func TestReturnToASessionThatSeemedOver(t *testing.T) {
 	if b.h.sessions != 3 || now < 3*ms+restartTime || now > 200*ms+restartTime {
 		t.Fatalf("session %d at %v", b.h.sessions, time.Duration(now))
 	}
-	b.want(fmt.Sprintf(`new_session "S"; new_session "X"; late_join 1-6; new_session "S"; late_join 1-%d`, seq-2), fmt.Sprintf("1-5,7,%d-%d", seq-1, seq))
+	b.want(fmt.Sprintf(`new_session "S"; new_session "X"; late_join 1-6; sequence 6-36 of "S"; new_session "S"; late_join 1-%d`, seq-2), fmt.Sprintf("1-5,7,%d-%d", seq-1, seq))
 	if s := b.c.Stats(); s.Lines[0].Late == 0 || s.SkippedBy["old_session"] == 0 {
 		t.Errorf("counts are %+v", s)
 	}

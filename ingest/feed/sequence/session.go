@@ -78,9 +78,7 @@ func (r *Receiver) change(l *line, recv int64, p *Packet) bool {
 	i := slices.IndexFunc(r.old, func(o oldSession) bool { return o.name == p.Session })
 	if i >= 0 {
 		r.e.Skip(emit.OldSession)
-		if end := p.First + uint64(p.Count); end > r.old[i].next {
-			l.c.Late.Add(end - max(p.First, r.old[i].next))
-		}
+		r.tooLate(l, recv, p, &r.old[i])
 		if !r.restart.persists(r.now) {
 			return false
 		}
@@ -91,8 +89,45 @@ func (r *Receiver) change(l *line, recv int64, p *Packet) bool {
 	return true
 }
 
+// lateTail is the end of a session that came after another had begun, as far as
+// it has come.
+type lateTail struct {
+	session     Session
+	first, next uint64 // messages [first, next); none when equal
+	since, recv int64  // when the first of it came, by the receiver's clock and by its own time
+}
+
+// tooLate notes messages of a session that is over and that no packet before told
+// of: they cannot be handed on any more. One gap record tells of all of them.
+func (r *Receiver) tooLate(l *line, recv int64, p *Packet, old *oldSession) {
+	end := p.First + uint64(p.Count)
+	if end <= old.next {
+		return
+	}
+	l.c.Late.Add(end - max(p.First, old.next))
+	if t := &r.tail; t.first == t.next || t.session != old.name {
+		r.tellTail()
+		*t = lateTail{session: old.name, first: old.next, since: r.now, recv: recv}
+	}
+	r.tail.next, old.next = end, end
+}
+
+// tellTail writes the gap of a session's end that came too late.
+func (r *Receiver) tellTail() {
+	t := &r.tail
+	if t.first == t.next {
+		return
+	}
+	r.e.Gap(t.recv, market.Gap{
+		Channel: r.opts.Channel, FirstSeq: t.first, LastSeq: t.next - 1, Session: r.protocol.Name(t.session),
+		Cause: market.GapSequence, Detail: "the end of the session came after another had begun",
+	})
+	t.first = t.next
+}
+
 // enter begins a session.
 func (r *Receiver) enter(recv int64, session Session, same bool) {
+	r.tellTail()
 	if r.joined {
 		r.Finish(recv, "the session is over")
 		if !same {
