@@ -44,7 +44,7 @@ func run(ctx context.Context, dir string) error {
 	fmt.Println("| what | measured | limit in the same run | ratio |")
 	fmt.Println("|---|---|---|---|")
 	for _, measure := range []func(context.Context, string) ([]row, error){
-		appendCost, hot, pipeline, bookLatency, flightScan,
+		appendCost, hot, protocols, pipeline, bookLatency, flightScan,
 	} {
 		rows, err := measure(ctx, dir)
 		if err != nil {
