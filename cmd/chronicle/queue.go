@@ -26,7 +26,7 @@ func queueCommand() *cobra.Command {
 		Args:  noArgs,
 		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(queueStat(), queueDump(), queueTail(), queueVerify())
+	cmd.AddCommand(queueStat(), queueDump(), queueTail(), queueVerify(), queueConsumers())
 	return cmd
 }
 
@@ -88,7 +88,7 @@ func queueStat() *cobra.Command {
 		Args:    onePath,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			asJSON, _ := cmd.Flags().GetBool("json")
-			return eachSegment(args[0], func(path string, s *queue.Segment) error {
+			err := eachSegment(args[0], func(path string, s *queue.Segment) error {
 				info, err := s.Count()
 				if err != nil {
 					return err
@@ -99,6 +99,10 @@ func queueStat() *cobra.Command {
 				}
 				return st.print(cmd.OutOrStdout())
 			})
+			if info, statErr := os.Stat(args[0]); err != nil || statErr != nil || !info.IsDir() {
+				return err
+			}
+			return printConsumers(cmd.OutOrStdout(), args[0], asJSON)
 		},
 	}
 }
@@ -254,38 +258,45 @@ func decodeBody(r *queue.Record) (any, error) {
 }
 
 func queueTail() *cobra.Command {
-	return &cobra.Command{
-		Use:     "tail PATH",
-		Short:   "Follow a queue: print records as they are committed, until Ctrl-C",
-		Example: "  chronicle queue tail chronicle-data/queues/raw_main.q",
-		Args:    onePath,
+	var from uint64
+	var since string
+	cmd := &cobra.Command{
+		Use:   "tail PATH",
+		Short: "Follow a queue: print records as they are committed, until Ctrl-C",
+		Example: `  chronicle queue tail chronicle-data/queues/raw_main.q
+  chronicle queue tail --since 2026-01-02T14:30:00Z chronicle-data/queues/raw_main.q`,
+		Args: onePath,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			next := uint64(1)
-			files, err := queue.ListSegments(args[0])
+			t, err := openTail(args[0], from, since)
 			if err != nil {
 				return err
 			}
-			for _, f := range files[max(len(files)-1, 0):] {
-				s, err := queue.OpenSegment(f.Path)
-				if err != nil {
-					return err
-				}
-				next = s.Info().LastSeq + 1
-				if err := s.Close(); err != nil {
-					return err
-				}
-			}
-			return tail(cmd.Context(), args[0], next, json.NewEncoder(cmd.OutOrStdout()))
+			return errors.Join(tail(cmd.Context(), t, json.NewEncoder(cmd.OutOrStdout())), t.Close())
 		},
 	}
+	cmd.Flags().Uint64Var(&from, "from", 0, "first sequence to print (default: what is appended from now on)")
+	cmd.Flags().StringVar(&since, "since", "", "time of capture to begin with")
+	return cmd
 }
 
-func tail(ctx context.Context, dir string, next uint64, enc *json.Encoder) (err error) {
-	t, err := queue.OpenTailer(dir, next)
-	if err != nil {
-		return err
+// openTail opens a queue at a sequence, at a time, or live.
+func openTail(dir string, from uint64, since string) (*queue.Tailer, error) {
+	switch {
+	case from > 0 && since != "":
+		return nil, badUsage("--from and --since: give one of them")
+	case from > 0:
+		return queue.OpenTailer(dir, from)
+	case since != "":
+		at, err := query.ParseTime(since)
+		if err != nil {
+			return nil, badUsage("--since: %w", err)
+		}
+		return queue.OpenTailerTime(dir, queue.ByTime, at, queue.TailerOptions{})
 	}
-	defer func() { err = errors.Join(err, t.Close()) }()
+	return queue.OpenTailerLive(dir, queue.TailerOptions{})
+}
+
+func tail(ctx context.Context, t *queue.Tailer, enc *json.Encoder) error {
 	for ctx.Err() == nil {
 		r, ok, err := t.Next()
 		if err != nil {
