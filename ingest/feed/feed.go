@@ -11,6 +11,7 @@
 //	sequence/           one stream of two lines: duplicates, order, recovery, holes, sessions
 //	moldudp/ iextp/     MoldUDP64 and IEX-TP: the datagrams
 //	itch/ iex/ binance/ bybit/ coinbase/ kraken/ okx/   the venues' messages
+//	ws/                 live connections and HTTP requests
 //	emit/               the way into the queue, and the counts
 //	scan/               JSON in place
 //

@@ -32,6 +32,7 @@ type Session struct {
 	e       *emit.Emitter
 	pairs   map[string]pair        // by wsname, from AssetPairs
 	books   map[string]bookSource  // by wsname, from our subscriptions
+	others  map[string]string      // by wsname: the connection of other channels
 	symbols map[string]*instrument // by wsname
 	event   market.BookEvent       // reused
 }
@@ -55,7 +56,7 @@ type instrument struct {
 // New makes a session that writes to e.
 func New(e *emit.Emitter) *Session {
 	return &Session{
-		e: e, pairs: make(map[string]pair), books: make(map[string]bookSource), symbols: make(map[string]*instrument),
+		e: e, pairs: make(map[string]pair), books: make(map[string]bookSource), others: make(map[string]string), symbols: make(map[string]*instrument),
 	}
 }
 
@@ -64,10 +65,10 @@ func (s *Session) Connect(recv int64, conn, addr []byte) {
 	s.e.Connect(recv, string(conn), string(addr))
 }
 
-// Expect notes a book subscription, unless an earlier one is noted already.
+// Expect notes a subscription; of a book, unless an earlier one is noted already.
 func (s *Session) Expect(conn, frame []byte) { s.subscribe(conn, frame, false) }
 
-// Request notes a book subscription.
+// Request notes a subscription.
 func (s *Session) Request(_ int64, conn, frame []byte) { s.subscribe(conn, frame, true) }
 
 func (s *Session) subscribe(conn, frame []byte, replace bool) {
@@ -90,11 +91,12 @@ func (s *Session) subscribe(conn, frame []byte, replace bool) {
 			depth, _ = scan.Uint(o.Value)
 		}
 	}
-	if name != "book" {
-		return
-	}
 	for a := scan.Elements(pairs); a.Next(); {
 		wsname := wsName(a.Value)
+		if name != "book" {
+			s.others[wsname] = string(conn)
+			continue
+		}
 		if _, known := s.books[wsname]; !known || replace {
 			s.books[wsname] = bookSource{conn: string(conn), depth: int(min(depth, 1<<20))}
 		}
@@ -165,6 +167,9 @@ func (s *Session) instrument(recv, event int64, wsname []byte, priceExp, sizeExp
 	in := &instrument{priceExp: priceExp, sizeExp: sizeExp}
 	source := s.books[name]
 	in.conn, in.depth = source.conn, source.depth
+	if in.conn == "" { // it has no book
+		in.conn = s.others[name]
+	}
 	in.id = s.e.Define(recv, event, s.definition(name, in))
 	s.symbols[name] = in
 	return in, nil

@@ -77,3 +77,15 @@ func TestUnusableFramesAreGaps(t *testing.T) {
 		t.Errorf("gaps %+v", gaps)
 	}
 }
+
+// Without a book the connection of the other channels is the channel, so that its
+// outages are the instrument's.
+func TestTradesAlone(t *testing.T) {
+	s, q, _ := newSession()
+	s.Expect([]byte("ws.50"), []byte(`{"event":"subscribe","pair":["XMR/USD"],"subscription":{"name":"trade"}}`))
+	receive(t, s, q, trade)
+	defs, err := emittest.JSON[market.Definition](q)
+	if err != nil || len(defs) != 1 || defs[0].Channel != "ws.50" {
+		t.Errorf("definitions %+v, %v", defs, err)
+	}
+}

@@ -31,6 +31,7 @@ type Session struct {
 	e       *emit.Emitter
 	listed  map[string]listing     // by instId, from the instruments responses
 	books   map[string]string      // by instId: the connection of its book
+	others  map[string]string      // by instId: the connection of other channels
 	symbols map[string]*instrument // by instId
 	event   market.BookEvent       // reused
 }
@@ -50,7 +51,7 @@ type instrument struct {
 // New makes a session that writes to e.
 func New(e *emit.Emitter) *Session {
 	return &Session{
-		e: e, listed: make(map[string]listing), books: make(map[string]string), symbols: make(map[string]*instrument),
+		e: e, listed: make(map[string]listing), books: make(map[string]string), others: make(map[string]string), symbols: make(map[string]*instrument),
 	}
 }
 
@@ -59,10 +60,10 @@ func (s *Session) Connect(recv int64, conn, addr []byte) {
 	s.e.Connect(recv, string(conn), string(addr))
 }
 
-// Expect notes book subscriptions, unless earlier ones are noted already.
+// Expect notes subscriptions; of books, unless earlier ones are noted already.
 func (s *Session) Expect(conn, frame []byte) { s.subscribe(conn, frame, false) }
 
-// Request notes book subscriptions.
+// Request notes subscriptions.
 func (s *Session) Request(_ int64, conn, frame []byte) { s.subscribe(conn, frame, true) }
 
 func (s *Session) subscribe(conn, frame []byte, replace bool) {
@@ -72,7 +73,11 @@ func (s *Session) subscribe(conn, frame []byte, replace bool) {
 		}
 		for a := scan.Elements(o.Value); a.Next(); {
 			arg := parseArg(a.Value)
-			if _, known := s.books[string(arg.inst)]; isBook(arg.channel) && (!known || replace) {
+			if !isBook(arg.channel) {
+				s.others[string(arg.inst)] = string(conn)
+				continue
+			}
+			if _, known := s.books[string(arg.inst)]; !known || replace {
 				s.books[string(arg.inst)] = string(conn)
 			}
 		}
@@ -152,6 +157,9 @@ func (s *Session) instrument(recv, event int64, instID []byte) (*instrument, err
 	}
 	l := s.listed[name]
 	in := &instrument{conn: s.books[name], priceExp: exponent(l.tick, market.DefaultPriceExponent), sizeExp: exponent(l.lot, market.DefaultSizeExponent)}
+	if in.conn == "" { // it has no book
+		in.conn = s.others[name]
+	}
 	in.id = s.e.Define(recv, event, s.definition(name, in))
 	s.symbols[name] = in
 	return in, nil

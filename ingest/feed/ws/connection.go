@@ -62,7 +62,7 @@ func newConnection(f *Feed, c Connection) *connection {
 func (c *connection) run(ctx context.Context) {
 	log := c.feed.log.With("connection", c.Name, "url", c.URL)
 	for failures := 0; ctx.Err() == nil; failures++ {
-		if failures > 0 && !pause(ctx, c.feed.backoff.wait(failures-1)) {
+		if failures > 0 && !pause(ctx, c.feed.backoff.wait(failures)) {
 			return
 		}
 		ws, after, err := c.dial(ctx)

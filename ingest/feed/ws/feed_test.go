@@ -72,6 +72,33 @@ func TestSessionIsTold(t *testing.T) {
 	})
 }
 
+// The feed goes on without a list that cannot be had.
+func TestListIsMissing(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		ws := accept(func(_ int, ws *websocket.Conn) { hang(ws) })
+		client := serve(t, func(w http.ResponseWriter, r *http.Request) {
+			switch r.URL.Path {
+			case "/wrong":
+				w.WriteHeader(http.StatusForbidden)
+			case "/broken":
+				w.WriteHeader(http.StatusInternalServerError)
+			case "/list":
+				fmt.Fprint(w, "the list")
+			default:
+				ws(w, r)
+			}
+		})
+		v := &fake{lists: []string{"http://exchange/wrong", "http://exchange/broken", "http://exchange/list"}, conns: plan(Connection{})}
+		r := newRig(t, Options{}, client, v)
+		r.start(t)
+		after(20 * time.Second)
+		r.stop(t)
+		if got, want := v.log(), []string{"response http http://exchange/list the list", "connect ws.1 " + address}; !slices.Equal(got, want) {
+			t.Errorf("the session was told %q, want %q", got, want)
+		}
+	})
+}
+
 // A connection that is cut is made again, after times that grow, and the session
 // record tells of it.
 func TestReconnects(t *testing.T) {

@@ -80,7 +80,7 @@ func (r refusal) final() bool {
 func (g *getter) fetch(ctx context.Context, url string, buf *buffer) error {
 	var err error
 	for n := range getAttempts {
-		if n > 0 && !pause(ctx, g.backoff.wait(n-1)) {
+		if n > 0 && !pause(ctx, g.backoff.wait(n)) {
 			return ctx.Err()
 		}
 		if wait := g.turn(time.Now()); wait > 0 && !pause(ctx, wait) {

@@ -155,5 +155,5 @@ func (g *guard) answered(w *watched, now time.Time) {
 		return
 	}
 	w.busy = false
-	w.next = now.Add(g.backoff.wait(w.tries - 1))
+	w.next = now.Add(g.backoff.wait(w.tries))
 }

@@ -3,11 +3,14 @@ package ws
 import (
 	"fmt"
 	"net/http"
+	"path/filepath"
 	"slices"
 	"testing"
 	"time"
 
 	"github.com/coder/websocket"
+
+	"chronicle/store/queue"
 )
 
 // chain is a server of one chained book.
@@ -157,8 +160,10 @@ func TestStaleAnswer(t *testing.T) {
 	w := &watched{guard: r.guard, conn: &connection{life: &life{}}}
 	r.handle(&item{what: answered, get: &get{book: w, life: &life{}}, buf: r.inbox.buffer()})
 	r.handle(&item{what: answered, get: &get{book: w, life: w.conn.life}, buf: r.inbox.buffer()})
-	if st := r.c.Stats(); st.SkippedBy["stale_answer"] != 1 || len(r.v.log()) != 1 {
-		t.Errorf("counts %+v, the session was told %v", st, r.v.log())
+	w.busy = true
+	r.handle(&item{what: failed, get: &get{book: w, life: &life{}}})
+	if st := r.c.Stats(); st.SkippedBy["stale_answer"] != 1 || len(r.v.log()) != 1 || !w.busy {
+		t.Errorf("counts %+v, the session was told %v, busy %v", st, r.v.log(), w.busy)
 	}
 }
 
@@ -193,4 +198,23 @@ func TestSubscribedAgain(t *testing.T) {
 			t.Errorf("asked for %v, want %v", got, want)
 		}
 	})
+}
+
+// The emitter must find out where the raw queue's segments begin.
+func TestGuardedQueueTellsSegments(t *testing.T) {
+	w, err := queue.OpenWriter(filepath.Join(t.TempDir(), "raw.q"), queue.Options{NoSync: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer w.Close()
+	q := newGuard(time.Second, backoff{}).queue(w)
+	if _, err := q.Reserve(1); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := q.Commit(queue.Record{}, 1); err != nil {
+		t.Fatal(err)
+	}
+	if s, ok := q.(interface{ SegmentSeq() uint64 }); !ok || s.SegmentSeq() != w.SegmentSeq() {
+		t.Error("the guarded queue does not tell its segment")
+	}
 }

@@ -197,10 +197,11 @@ func TestMisbehaviour(t *testing.T) {
 		run := func(name string, o exchangetest.Options, check func(t *testing.T, r *received)) {
 			t.Run(c.venue+"/"+name, func(t *testing.T) {
 				t.Parallel()
-				c.patience = time.Second // the recording's own snapshot may be what goes wrong
+				v := c.venueCase
+				v.patience = time.Second // the recording's own snapshot may be what goes wrong
 				o.Frames, o.Seed = c.frames, 2
-				r := c.receive(t, o)
-				if r.books.prove(c.venueCase, r.x, min(o.ReorderEvery, 1)) == 0 {
+				r := v.receive(t, o)
+				if r.books.prove(v, r.x, min(o.ReorderEvery, 1)) == 0 {
 					t.Error("no book was compared")
 				}
 				check(t, r)

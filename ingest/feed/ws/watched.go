@@ -67,10 +67,7 @@ func (w *watched) lost(reason string) {
 		w.tries = 0
 	}
 	w.good, w.reason = false, reason
-	w.next = now
-	if w.tries > 0 {
-		w.next = now.Add(w.guard.backoff.wait(w.tries - 1))
-	}
+	w.next = now.Add(w.guard.backoff.wait(w.tries))
 	w.guard.wake = true
 }
 
@@ -90,7 +87,7 @@ func (w *watched) due(now time.Time) bool {
 func (w *watched) asked(now time.Time, get bool) {
 	w.tries++
 	w.busy = get
-	w.next = now.Add(w.guard.patience + w.guard.backoff.wait(w.tries-1))
+	w.next = now.Add(w.guard.patience + w.guard.backoff.wait(w.tries))
 }
 
 // saw follows one event of the book by the ETL's rules.

@@ -15,6 +15,9 @@ import (
 	"chronicle/store/queue"
 )
 
+// maxFrames is how much of a recording is looked at.
+const maxFrames = 5000
+
 // frame is a received frame.
 type frame struct {
 	recv       int64
@@ -62,7 +65,7 @@ func load(tb testing.TB, name string, session func(*emit.Emitter) recording.Sess
 		tb.Fatal(err)
 	}
 	var d recording.Decoder
-	for lines := source.NewLines(reader); ; {
+	for lines := source.NewLines(reader); len(t.frames) < maxFrames; {
 		line, err := lines.Next()
 		if errors.Is(err, io.EOF) {
 			break
