@@ -34,11 +34,11 @@ func histogram() *hdrhistogram.Histogram { return hdrhistogram.New(1, longestDel
 // hot measures single appends at a steady rate with readers attached, and the
 // time from before the append to the reader's hands.
 func hot(ctx context.Context, dir string) ([]row, error) {
-	base := dir
-	if shm, err := os.MkdirTemp("/dev/shm", "chronicle-bench-"); err == nil {
-		defer os.RemoveAll(shm)
-		base = shm
+	base, err := hotDir(dir)
+	if err != nil {
+		return nil, err
 	}
+	defer os.RemoveAll(base)
 	spinning, err := hotRun(ctx, filepath.Join(base, "spin.q"), true)
 	if err != nil {
 		return nil, err
@@ -61,6 +61,14 @@ func hot(ctx context.Context, dir string) ([]row, error) {
 		{"writer to reader, another process, spinning", quantiles(spinning.arrivals), limit, ratio(spinning.arrivals.ValueAtQuantile(50))},
 		{"writer to reader, another process, spin, yield, sleep", quantiles(sleeping.arrivals), limit, ratio(sleeping.arrivals.ValueAtQuantile(50))},
 	}, nil
+}
+
+// hotDir makes a directory on tmpfs, where a hot queue lies, or else below dir.
+func hotDir(dir string) (string, error) {
+	if shm, err := os.MkdirTemp("/dev/shm", "chronicle-bench-"); err == nil {
+		return shm, nil
+	}
+	return os.MkdirTemp(dir, "hot-")
 }
 
 type hotResult struct{ appends, arrivals *hdrhistogram.Histogram }

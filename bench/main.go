@@ -2,7 +2,8 @@
 // same machine, and prints the README's table. Numbers of different runs or
 // machines are not to be compared; ratios are.
 //
-// It writes to a temporary directory and needs nothing else.
+// It writes to a temporary directory. With arguments it measures only what they
+// name: append, hot, protocols, pipeline, book, flight (the last two need pipeline).
 package main
 
 import (
@@ -27,7 +28,7 @@ func main() {
 	dir, err := os.MkdirTemp("", "chronicle-bench-")
 	if err == nil {
 		defer os.RemoveAll(dir)
-		err = run(ctx, dir)
+		err = run(ctx, dir, os.Args[1:])
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
@@ -40,13 +41,19 @@ type row struct {
 	what, value, limit, ratio string
 }
 
-func run(ctx context.Context, dir string) error {
+func run(ctx context.Context, dir string, only []string) error {
 	fmt.Println("| what | measured | limit in the same run | ratio |")
 	fmt.Println("|---|---|---|---|")
-	for _, measure := range []func(context.Context, string) ([]row, error){
-		appendCost, hot, protocols, pipeline, bookLatency, flightScan,
+	for _, m := range []struct {
+		name    string
+		measure func(context.Context, string) ([]row, error)
+	}{
+		{"append", appendCost}, {"hot", hot}, {"protocols", protocols}, {"pipeline", pipeline}, {"book", bookLatency}, {"flight", flightScan},
 	} {
-		rows, err := measure(ctx, dir)
+		if len(only) > 0 && !slices.Contains(only, m.name) {
+			continue
+		}
+		rows, err := m.measure(ctx, dir)
 		if err != nil {
 			return err
 		}
