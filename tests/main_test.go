@@ -52,14 +52,16 @@ type recording struct {
 }
 
 var (
-	usdm   = recording{source: "binance-usdm", file: "binance/usdm-btcusdt-20240808.gz"}
-	spot   = recording{source: "binance-spot", file: "binance/spot-btcusdt-20240808.gz"}
-	kraken = recording{source: "kraken", file: "crypto/KRAKEN.jsonl.zst"}
-	okx    = recording{source: "okx", file: "crypto/OKX.jsonl.zst"}
-	itch   = recording{source: "itch", file: "itch/ex20101224.TEST_ITCH_50.gz"}
+	usdm     = recording{source: "binance-usdm", file: "binance/usdm-btcusdt-20240808.gz"}
+	spot     = recording{source: "binance-spot", file: "binance/spot-btcusdt-20240808.gz"}
+	kraken   = recording{source: "kraken", file: "crypto/KRAKEN.jsonl.zst"}
+	okx      = recording{source: "okx", file: "crypto/OKX.jsonl.zst"}
+	coinbase = recording{source: "coinbase", file: "crypto/COINBASE.jsonl.zst"}
+	bybit    = recording{source: "bybit", file: "crypto/BYBIT.jsonl.zst"}
+	itch     = recording{source: "itch", file: "itch/ex20101224.TEST_ITCH_50.gz"}
 )
 
-var recordings = []recording{usdm, spot, kraken, okx, itch}
+var recordings = []recording{usdm, spot, kraken, okx, itch, coinbase, bybit}
 
 // summary is the last line of replay --json.
 type summary struct {
