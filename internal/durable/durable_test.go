@@ -5,8 +5,10 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 
 	"chronicle/internal/durable"
@@ -147,5 +149,91 @@ func TestIsTemp(t *testing.T) {
 		if got := durable.IsTemp(name); got != want {
 			t.Errorf("IsTemp(%q) = %v, want %v", name, got, want)
 		}
+	}
+}
+
+// TestTempNamesAreNew: names left behind by a process with the same pid are not in
+// the way.
+func TestTempNamesAreNew(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "x")
+	var last string
+	durable.SetHook(func(op durable.Op, apply func() error) error {
+		if op.Kind == durable.OpCreate && last == "" {
+			last = op.Path
+			if err := os.WriteFile(op.Path, []byte("somebody else's"), 0o644); err != nil {
+				return err
+			}
+		}
+		return apply()
+	})
+	defer durable.SetHook(nil)
+	if err := durable.WriteFile(path, []byte("mine"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if got := content(t, path); got != "mine" || content(t, last) != "somebody else's" || !durable.IsTemp(last) {
+		t.Errorf("content %q, of the other %q", got, content(t, last))
+	}
+}
+
+func TestMoveNew(t *testing.T) {
+	dir := t.TempDir()
+	from, to := filepath.Join(dir, "from"), filepath.Join(dir, "to")
+	for _, path := range []string{from, to} {
+		if err := os.WriteFile(path, []byte(path), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := durable.MoveNew(from, to); !errors.Is(err, fs.ErrExist) {
+		t.Fatalf("onto a file: %v, want fs.ErrExist", err)
+	}
+	if err := durable.Unlink(to); err != nil {
+		t.Fatal(err)
+	}
+	durable.SetHook(func(_ durable.Op, apply func() error) error {
+		return errors.Join(apply(), syscall.EIO) // done, and said to have failed
+	})
+	defer durable.SetHook(nil)
+	if err := durable.MoveNew(from, to); err != nil || content(t, to) != from {
+		t.Errorf("%v, content %q", err, content(t, to))
+	}
+	if err := durable.MoveNew(from, to); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("of nothing, onto a file: %v", err)
+	}
+}
+
+// TestEveryStepIsHooked: what the functions do is done by operations that a hook
+// sees, in the order that makes it durable.
+func TestEveryStepIsHooked(t *testing.T) {
+	dir := t.TempDir()
+	var steps []string
+	durable.SetHook(func(op durable.Op, apply func() error) error {
+		steps = append(steps, op.Kind.String())
+		return apply()
+	})
+	defer durable.SetHook(nil)
+	at := func(name string) string { return filepath.Join(dir, name) }
+	for want, do := range map[string]func() error{
+		"create, write, sync, rename, sync directory":       func() error { return durable.WriteFile(at("a"), []byte("x"), 0o644) },
+		"create, write, sync, link, unlink, sync directory": func() error { return durable.Create(at("b"), nil, 0o644) },
+		"mkdir, mkdir, sync directory, sync directory":      func() error { return durable.MkdirAll(at("c/d"), 0o755) },
+	} {
+		steps = nil
+		if err := do(); err != nil {
+			t.Fatal(err)
+		}
+		if got := strings.Join(steps, ", "); got != want {
+			t.Errorf("steps %q, want %q", got, want)
+		}
+	}
+	steps = nil
+	if err := errors.Join(durable.Rename(at("a"), at("c/a")), durable.Remove(at("c/a")), durable.SyncFile(at("b"))); err != nil {
+		t.Fatal(err)
+	}
+	if got := strings.Join(steps, ", "); got != "rename, sync directory, sync directory, unlink, sync directory, sync" {
+		t.Errorf("steps %q", got)
+	}
+	if s := durable.Kind(99).String(); s != "kind 99" {
+		t.Errorf("unknown kind is %q", s)
 	}
 }

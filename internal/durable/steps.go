@@ -36,10 +36,11 @@ func Move(from, to string) error {
 }
 
 // MoveNew renames a file that nobody else renames, to a name that nothing has: a
-// file that is there is fs.ErrExist.
+// file that is there is fs.ErrExist. A rename that is reported as failed but was
+// done is no error.
 func MoveNew(from, to string) error {
 	err := do(Op{Kind: OpRename, Path: from, To: to}, func() error { return moveNew(from, to) })
-	if err == nil || errors.Is(err, fs.ErrExist) {
+	if err == nil || errors.Is(err, fs.ErrExist) || errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
 	if _, statErr := os.Lstat(from); errors.Is(statErr, fs.ErrNotExist) {

@@ -385,7 +385,9 @@ func TestBehindItsBack(t *testing.T) {
 	must(t, os.WriteFile(filepath.Join(root, "new"), []byte("y"), 0o644))
 	only(t, outcomes(t, f, "old"), "absent", "x")
 	only(t, outcomes(t, f, "renamed"), "absent", "x")
-	only(t, outcomes(t, f, "new"), "absent", "", "\x00", "y") // the zero: its length was written, the byte was not
+	got := outcomes(t, f, "new")
+	delete(got, "\x00") // its length was written, the byte was not
+	only(t, got, "absent", "", "y")
 	must(t, durable.SyncDir(root))
 	must(t, durable.SyncFile(filepath.Join(root, "new")))
 	only(t, outcomes(t, f, "old"), "absent")

@@ -1,8 +1,10 @@
 package faultfs
 
 import (
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"chronicle/internal/durable"
 )
@@ -164,13 +166,13 @@ func (f *FS) reconcile(dir *node) error {
 	if err != nil {
 		return err
 	}
-	for name := range dir.now {
+	for _, name := range slices.Sorted(maps.Keys(dir.now)) {
 		if names[name] == nil {
 			f.record(&effect{dir: dir, name: name})
 		}
 	}
-	for name, n := range names {
-		if dir.now[name] != n {
+	for _, name := range slices.Sorted(maps.Keys(names)) {
+		if n := names[name]; dir.now[name] != n {
 			f.record(&effect{dir: dir, name: name, to: n})
 		}
 	}

@@ -9,6 +9,7 @@
 //	00000000000000524288.q     the live segment, which the writer appends to
 //	00000000000000524288.idx   its sparse index, until it is sealed (made with the second entry)
 //	index.meta                 table of the segments, for readers that spin or seek
+//	consumers/etl              how far a registered consumer has come
 //	lock                       flock of the writer, with its pid inside
 //	*.tmp                      segments in the making; never read, removed by the next writer
 //
@@ -27,22 +28,27 @@
 //   - A sealed segment (one that ends in a valid trailer) never changes. Damage in
 //     it is [ErrCorrupt], never a skip. Only the last segment, unsealed, is ever
 //     cut, and only after its last valid record.
+//   - What [Writer.Sync] has returned for is on disk, and so is a sealed segment.
+//   - Retention removes no segment that a registered consumer has not passed.
 //
 // # Recovery
 //
 // [OpenWriter] does, in this order:
 //
 //  1. Takes the lock and removes temporary files.
-//  2. Opens every segment; a sealed one may be moved away meanwhile. One without a trailer is walked, record by record, by
-//     the code that live readers use.
+//  2. Opens every segment; a sealed one may be moved away meanwhile. One without a
+//     trailer is walked, record by record, by the code that live readers use.
 //  3. Discards a last segment without records. Its predecessor is then the last.
-//  4. Seals the segments that have their end word but no trailer, and the ones
+//  4. Sets aside unsealed segments that stand behind records which a crash of the
+//     machine has lost (loss.go).
+//  5. Seals the segments that have their end word but no trailer, and the ones
 //     before the last whose successor begins exactly where they stop.
-//  5. Zeroes what follows the last valid record of a last segment without end
+//  6. Zeroes what follows the last valid record of a last segment without end
 //     word, after copying aside what there looks like records, and goes on there.
-//  6. Writes index.meta and the live sparse index anew.
+//  7. Writes index.meta and the live sparse index anew, and lowers consumers that
+//     had passed what is lost.
 //
-// [Writer.Recovery] tells what was found and cut.
+// [Writer.Recovery] tells what was found, cut and set aside.
 //
 // # Durability
 //
@@ -53,11 +59,24 @@
 // called sealed. File systems that copy on write (btrfs, ZFS) do not keep the
 // promise of reserved space when they are full.
 //
+// A sync that fails leaves pages that the kernel takes for clean; the writer marks
+// them before it tries again, so that a Sync that returns no error means what it
+// says. Only that writer knows of them: one that is killed after a Sync has failed
+// leaves the next one a promise that it cannot keep if the power fails as well.
+//
+// # Consumers and retention
+//
+// A consumer, such as the ETL, registers by name ([RegisterConsumer]) and tells,
+// when what it made of them is durable, which records it has passed. [Retain]
+// removes old segments that all of them have passed; the process that writes the
+// queue calls it, every minute or so. Other readers are not waited for: one that is
+// overtaken gets [ErrGone], with the record that it can go on from.
+//
 // # Concurrency
 //
 // A [Writer] belongs to one goroutine. It has a goroutine of its own only with
 // Options.Precreate or Options.SyncInterval; Close ends both. [Tailer] and
 // [Cursor] belong to one goroutine each; a [Segment] may be shared, and any number
 // of cursors may walk it. Readers, in whatever process, take no lock and write
-// nothing. The package is for 64-bit Linux.
+// nothing; a [Consumer] writes its own file. The package is for 64-bit Linux.
 package queue

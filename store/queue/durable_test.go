@@ -239,3 +239,62 @@ func TestSyncAfterKill(t *testing.T) {
 		must(t, next.Close())
 	}
 }
+
+// TestSyncOfACutSegment: the cut of a seal is done, but reported as failed. The syncs
+// after it must not touch what the file no longer has.
+func TestSyncOfACutSegment(t *testing.T) {
+	fs, w := watched(t, Options{ManualRoll: true})
+	add(t, w, 0, 200)
+	fs.Inject(faultfs.Fault{Kinds: []durable.Kind{durable.OpTruncate}, Applied: true, Times: 3})
+	fs.Inject(faultfs.Fault{Kinds: []durable.Kind{durable.OpSyncRange}})
+	if err := w.Roll(); !errors.Is(err, syscall.EIO) {
+		t.Fatalf("roll: %v, want EIO", err)
+	}
+	for range 2 {
+		if err := w.Sync(); !errors.Is(err, syscall.EIO) {
+			t.Fatalf("sync: %v, want EIO", err)
+		}
+	}
+	must(t, w.Sync())
+	crashed(t, fs, 10, func(dir string) {
+		if last := lastAfter(t, dir); last != 200 {
+			t.Fatalf("%d records, want 200", last)
+		}
+	})
+}
+
+// TestRebuiltHeaderIsDurable: a part of the header was lost, the rest is of a longer
+// one. The power fails again while the new one is written: it must never be of both.
+func TestRebuiltHeaderIsDurable(t *testing.T) {
+	dir := fastDir(t)
+	old := open(t, dir, Options{Meta: bytes.Repeat([]byte("m"), MaxMeta)})
+	add(t, old, 0, 20)
+	must(t, old.Close())
+	b, err := os.ReadFile(filepath.Join(dir, SegmentName(1)))
+	must(t, err)
+	clear(b[:sector])
+	root := fastDir(t)
+	must(t, os.Mkdir(filepath.Join(root, "q"), 0o755))
+	must(t, os.WriteFile(filepath.Join(root, "q", SegmentName(1)), b, 0o644))
+	fs := faultfs.New(t, root)
+	check := func() {
+		crashed(t, fs, 60, func(dir string) {
+			if last := lastAfter(t, dir); last != 20 {
+				t.Fatalf("%d records, want 20", last)
+			}
+		})
+	}
+	fs.Watch(func(op durable.Op) {
+		if op.Kind == durable.OpSyncRange {
+			check()
+		}
+	})
+	w, err := OpenWriter(filepath.Join(root, "q"), Options{Meta: []byte("short")})
+	must(t, err)
+	fs.Watch(nil)
+	if !w.Recovery().HeaderRebuilt {
+		t.Errorf("recovery %+v", w.Recovery())
+	}
+	check()
+	must(t, w.Close())
+}

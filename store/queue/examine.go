@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"os"
+
+	"chronicle/internal/durable"
 )
 
 // examine opens one segment file. An unsealed one is mapped and walked.
@@ -36,7 +38,7 @@ func (w *Writer) examine(file SegmentFile) (*found, error) {
 
 // examineUnsealed maps a segment without a trailer and walks it.
 func (w *Writer) examineUnsealed(file SegmentFile) (*found, error) {
-	f := &found{path: file.Path, summary: newSummary(file.FirstSeq), torn: true}
+	f := &found{path: file.Path, summary: newSummary(file.FirstSeq)}
 	if file.Size < headerPage+endSize {
 		return f, nil // its blocks never reached the disk: it has no record
 	}
@@ -48,15 +50,17 @@ func (w *Writer) examineUnsealed(file SegmentFile) (*found, error) {
 	if seg.head, err = parseHeader(seg.mem[:min(file.Size, headerPage)]); err == nil && seg.head.first != file.FirstSeq {
 		err = fmt.Errorf("its first record is %d: %w", seg.head.first, ErrCorrupt)
 	}
-	if err == nil || tornHeader(seg.mem[:headerPage]) {
-		f.damage = walk(memory{seg.mem[:file.Size]}, f.summary)
-		f.torn = f.damage == nil || tornRecord(seg.mem[:file.Size], f.end)
-		if err != nil && f.records() > 0 {
-			w.rebuildHeader(f)
-		}
-		return f, nil
+	torn := err != nil && tornHeader(seg.mem[:headerPage])
+	if err != nil && !torn {
+		return nil, errors.Join(err, f.close())
 	}
-	return nil, errors.Join(err, f.close())
+	f.damage = walk(memory{seg.mem[:file.Size]}, f.summary)
+	if torn && f.records() > 0 {
+		if err := w.rebuildHeader(f); err != nil {
+			return nil, errors.Join(err, f.close())
+		}
+	}
+	return f, nil
 }
 
 // reopen maps a segment that an earlier writer left unsealed.
@@ -78,11 +82,19 @@ func (m *segmentMaker) reopen(file SegmentFile) (*active, error) {
 }
 
 // rebuildHeader writes the header page of a segment that has records but lost
-// its header in a crash of the machine.
-func (w *Writer) rebuildHeader(f *found) {
+// its header in a crash of the machine. What is left of the old one is made zero on
+// disk first: after another crash the page must not be of two headers.
+func (w *Writer) rebuildHeader(f *found) error {
+	page := f.seg.mem[:headerPage]
+	sync := func() error { return durable.SyncRange(f.path, page) }
+	clear(page)
+	if err := w.sealer.sync(sync); err != nil {
+		return err
+	}
 	f.seg.head = header{first: f.first, capacity: w.options.SegmentBytes, meta: w.options.Meta}
-	f.seg.head.put(f.seg.mem)
+	f.seg.head.put(page)
 	w.recovery.HeaderRebuilt = true
+	return w.sealer.sync(sync)
 }
 
 // tornHeader tells whether sectors of a header page that is not valid never
@@ -94,25 +106,6 @@ func tornHeader(page []byte) bool {
 	end := headerMeta + int(min(le.Uint32(page[32:]), MaxMeta))
 	for at := sector; at < end && string(page[:8]) == headerMagic; at += sector {
 		if isZero(page[at : at+sector]) {
-			return true
-		}
-	}
-	return false
-}
-
-// tornRecord tells whether sectors of the record at off, which is not valid, or the
-// file's length, never reached the disk.
-func tornRecord(mem []byte, off int64) bool {
-	length := int64(le.Uint32(mem[off:]))
-	if length-1 > MaxBody {
-		return false
-	}
-	end := off + recordHeader + length - 1
-	if end > int64(len(mem)) {
-		return true
-	}
-	for at := off; at < end; at = alignUp(at+1, sector) {
-		if isZero(mem[at:min(alignUp(at+1, sector), end)]) {
 			return true
 		}
 	}

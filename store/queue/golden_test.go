@@ -74,6 +74,19 @@ func TestGoldenBytes(t *testing.T) {
 	}
 }
 
+func TestGoldenConsumer(t *testing.T) {
+	dir := t.TempDir()
+	c := register(t, dir, "etl")
+	c.Passed(0x0102030405060707)
+	b, err := os.ReadFile(consumerPath(dir, "etl"))
+	must(t, err)
+	if pid := int(le.Uint64(b[consumerPID:])); len(b) != consumerSize || pid != os.Getpid() {
+		t.Errorf("%d bytes with pid %d", len(b), pid)
+	}
+	le.PutUint64(b[consumerPID:], 0)
+	golden(t, "consumer", b)
+}
+
 // TestGoldenRecord spells one record out, byte by byte.
 func TestGoldenRecord(t *testing.T) {
 	dir := t.TempDir()

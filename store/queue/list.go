@@ -102,7 +102,8 @@ func Bounds(dir string) (oldest, next uint64, err error) {
 // RemoveOldest removes, oldest first, the sealed segments that hold no record
 // from keepFromSeq on, and returns them. It stops at the first one that must
 // stay; the newest segment always stays. Whoever calls it answers for it that no
-// reader needs them. The removal is durable on return.
+// reader needs them. Each removal is durable before the next: a crash of the
+// machine leaves no hole.
 func RemoveOldest(dir string, keepFromSeq uint64) ([]SegmentFile, error) {
 	files, err := segmentFiles(dir)
 	if err != nil {
@@ -112,7 +113,7 @@ func RemoveOldest(dir string, keepFromSeq uint64) ([]SegmentFile, error) {
 	for ; n+1 < len(files) && files[n+1].FirstSeq <= keepFromSeq; n++ {
 		files[n].Sealed, err = isSealed(files[n].Path)
 		if err == nil && files[n].Sealed {
-			err = durable.Remove(files[n].Path)
+			err = removeSegment(files[n].Path, n == 0)
 		} else if err == nil {
 			break
 		}
@@ -121,4 +122,15 @@ func RemoveOldest(dir string, keepFromSeq uint64) ([]SegmentFile, error) {
 		}
 	}
 	return files[:n:n], nil
+}
+
+// removeSegment removes a segment, durably. The first of several has what an earlier
+// call may have left undone made durable before.
+func removeSegment(path string, first bool) error {
+	if first {
+		if err := durable.SyncDir(filepath.Dir(path)); err != nil {
+			return err
+		}
+	}
+	return durable.Remove(path)
 }

@@ -12,8 +12,9 @@ import (
 
 // A crash of the machine can lose what was not synced in any order: a segment's
 // pages, or all of it, while segments after it are there. What is behind such a
-// loss cannot be part of the queue, and was not synced either, for Sync takes the
-// segments in order.
+// loss cannot be part of the queue, and nobody was told that it is on disk: Sync
+// returns for all segments or for none. It is set aside, for to refuse would keep a
+// feed from recording what comes now.
 
 // firstBehindLoss gives the index of the first segment before which records were
 // lost in a crash, or len(segs). next is the sequence up to which index.meta knows
@@ -22,8 +23,8 @@ import (
 // Segments are sealed oldest first, and index.meta knows of it before they are. So
 // a hole behind a segment that is not sealed is a loss; one behind a sealed segment
 // is what has been moved away, unless index.meta knows that it never was sealed.
-// Damage that is no loss of whole sectors, or a sealed segment behind a loss, means
-// that this was no crash: an error, for that is not to be cut away.
+// A sealed segment behind a loss means that this was no crash: an error, for that
+// is not to be cut away.
 func firstBehindLoss(segs []*found, next uint64, known bool) (int, error) {
 	for i, f := range segs {
 		prev := &found{summary: &summary{}, sealed: true} // what may have been there once
@@ -40,7 +41,7 @@ func firstBehindLoss(segs []*found, next uint64, known bool) (int, error) {
 		if prev.sealed && (!known || next >= f.first || later) {
 			continue
 		}
-		if !prev.sealed && (later || !prev.torn || known && next > prev.last+1) {
+		if !prev.sealed && (later || known && next > prev.last+1) {
 			return 0, prev.stopsShort(f.first)
 		}
 		return i, nil

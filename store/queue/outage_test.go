@@ -29,6 +29,7 @@ type written struct {
 type outage struct {
 	t    *testing.T
 	rng  *rand.Rand
+	disk *rand.Rand // decides what a crash leaves
 	mode faultfs.Mode
 	size int // of every body, if not 0: old bytes then look like new ones
 	root string
@@ -36,6 +37,7 @@ type outage struct {
 	w    *Writer
 	fs   *faultfs.FS
 	bad  *faultfs.Injected // nil while nothing fails
+	deaf bool              // syncs may fail now
 	torn bool              // a sync may have failed, and none has gone well since
 
 	mu      sync.Mutex // the watcher may run on the writer's own goroutines
@@ -45,6 +47,7 @@ type outage struct {
 	ops     int     // until the power fails
 	failed  bool
 	image   string // what the disk has then
+	doubt   uint64 // segments before this one may have been killed between trailer and sync
 	removed uint64 // records up to this one may have been removed
 }
 
@@ -62,7 +65,7 @@ func (o *outage) live(options Options) {
 	o.life++
 	o.fs = faultfs.New(o.t, o.root)
 	defer o.fs.Close()
-	o.failed, o.ops, o.bad, o.torn = false, o.rng.IntN(150), nil, false
+	o.failed, o.ops, o.bad, o.deaf, o.torn = false, o.rng.IntN(150), nil, false, false
 	o.image = filepath.Join(filepath.Dir(o.root), fmt.Sprint("life", o.life))
 	o.fs.Watch(func(durable.Op) { o.tick() })
 	o.open(options)
@@ -116,7 +119,9 @@ func (o *outage) tick() {
 		return
 	}
 	o.failed, o.owed = true, o.now
-	must(o.t, o.fs.Crash(o.image, o.rng, o.mode))
+	if err := o.fs.Crash(o.image, o.disk, o.mode); err != nil {
+		o.t.Error(err)
+	}
 }
 
 // act does one thing at random.
@@ -159,12 +164,13 @@ func (o *outage) disturb() {
 	if o.rng.IntN(2) == 0 {
 		fault.Err, fault.Times = syscall.ENOSPC, -1
 	}
-	o.torn = o.torn || fault.Kinds[0] == durable.OpSync || fault.Kinds[0] == durable.OpSyncRange
+	o.deaf = fault.Kinds[0] == durable.OpSync || fault.Kinds[0] == durable.OpSyncRange
+	o.torn = o.torn || o.deaf
 	o.bad = o.fs.Inject(fault)
 }
 
 func (o *outage) repair() {
-	if o.bad != nil {
+	if o.deaf = false; o.bad != nil {
 		o.bad.Stop()
 	}
 }
@@ -182,6 +188,7 @@ func (o *outage) kill(options Options) {
 	must(o.t, o.w.release())
 	o.repair()
 	o.open(options)
+	o.doubt = o.w.NextSeq()
 	if o.w.NextSeq() != uint64(len(o.model)+1) || o.w.Recovery().LostRecords != 0 {
 		o.t.Fatalf("life %d: next %d after %d records and a kill, recovery %+v", o.life, o.w.NextSeq(), len(o.model), o.w.Recovery())
 	}
@@ -203,9 +210,10 @@ func (o *outage) promise() {
 	must(o.t, err)
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.now, o.torn = promise{records: len(o.model)}, false
+	o.torn = o.deaf
+	o.now.records, o.now.sealed = len(o.model), slices.DeleteFunc(slices.Clone(o.now.sealed), func(first uint64) bool { return first >= o.doubt })
 	for _, f := range files {
-		if f.Sealed {
+		if f.Sealed && f.FirstSeq >= o.doubt {
 			o.now.sealed = append(o.now.sealed, f.FirstSeq)
 		}
 	}

@@ -17,7 +17,7 @@ import (
 func TestPowerLoss(t *testing.T) {
 	for name, precreate := range map[string]bool{"inline": false, "precreate": true} {
 		t.Run(name, func(t *testing.T) {
-			for seed := range 20 * soak() {
+			for seed := range 12 * soak() {
 				powerLoss(t, seed, precreate)
 			}
 		})
@@ -31,7 +31,8 @@ func powerLoss(t *testing.T, seed int, precreate bool) {
 		}
 	}()
 	rng := rand.New(rand.NewPCG(uint64(seed), 7))
-	o := &outage{t: t, rng: rng, mode: faultfs.Mode{Ordered: seed%2 == 0, Sectors: seed%3 == 0}}
+	disk := rand.New(rand.NewPCG(uint64(seed), 8))
+	o := &outage{t: t, rng: rng, disk: disk, mode: faultfs.Mode{Ordered: seed%2 == 0, Sectors: seed%3 == 0}}
 	if seed%4 == 1 {
 		o.size = 50
 	}

@@ -41,7 +41,6 @@ type found struct {
 	*summary
 	sealed bool
 	damage error   // what stopped the walk of an unsealed one
-	torn   bool    // the damage is what a crash of the machine leaves
 	seg    *active // the mapping of an unsealed one
 }
 

@@ -110,7 +110,6 @@ func TestRecoveryRefuses(t *testing.T) {
 		"header meta of live damaged":         {1: broken(live, headerMeta+2)},
 		"wrong name":                          {7: live},
 		"sealed under a wrong name":           {7: sealed},
-		"earlier one damaged":                 {1: broken(live, headerPage+50), 101: unsealed(t, 100, 130, false)},
 		"earlier one stops, sealed later":     {1: unsealed(t, 0, 90, false), 101: sealedBytes(t, 100, 130)},
 		"overlap":                             {1: sealed, 51: unsealed(t, 50, 130, false)},
 		"earlier without bytes, sealed later": {1: nil, 101: sealedBytes(t, 100, 130), 131: unsealed(t, 130, 140, false)},
@@ -145,6 +144,8 @@ func TestLossBeforeLaterSegments(t *testing.T) {
 	sealed, live := sealedBytes(t, 0, 100), unsealed(t, 100, 130, false)
 	torn := unsealed(t, 0, 100, true)
 	clear(torn[2*headerPage : 3*headerPage]) // a page that was not written
+	damaged := unsealed(t, 0, 100, false)
+	damaged[headerPage+50] ^= 0x10 // in the second record
 	for name, c := range map[string]struct {
 		segs    map[uint64][]byte
 		table   uint64 // next sequence that index.meta has, on disk
@@ -153,6 +154,7 @@ func TestLossBeforeLaterSegments(t *testing.T) {
 		lost    uint64
 	}{
 		"stops too soon":   {map[uint64][]byte{1: unsealed(t, 0, 90, false), 101: live}, 1, 90, 1, 30},
+		"damaged":          {map[uint64][]byte{1: damaged, 101: live}, 1, 1, 1, 128},
 		"without bytes":    {map[uint64][]byte{1: nil, 101: live}, 1, 0, 1, 30},
 		"torn":             {map[uint64][]byte{1: torn, 101: live, 131: unsealed(t, 130, 140, false)}, 1, 41, 2, 59},
 		"all of one":       {map[uint64][]byte{1: sealed, 131: unsealed(t, 130, 140, false)}, 101, 100, 1, 10},

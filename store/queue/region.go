@@ -185,11 +185,8 @@ func (g *region) sync() error {
 func (g *region) cut(f *os.File, size int64) error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if err := durable.Truncate(f, size); err != nil {
-		return err
-	}
-	g.size.Store(size)
-	return nil
+	g.size.Store(min(size, g.size.Load())) // even if it fails: it may have been done
+	return durable.Truncate(f, size)
 }
 
 // syncFile is sync by way of the file, which may have more than the mapping.

@@ -7,8 +7,6 @@ import (
 	"os"
 	"slices"
 	"time"
-
-	"chronicle/internal/durable"
 )
 
 // Retention says how much of a queue is kept. A segment is due when it is too old
@@ -96,7 +94,7 @@ func (x *RetainResult) remove(files []SegmentFile, consumers []ConsumerInfo, r R
 		if x.hold(foot.last, consumers) {
 			continue
 		}
-		if err := durable.Remove(file.Path); err != nil {
+		if err := removeSegment(file.Path, len(x.Removed) == 0); err != nil {
 			return err
 		}
 		file.Sealed = true

@@ -337,3 +337,23 @@ func TestWaitDoesNotAllocate(t *testing.T) {
 		must(t, tailer.Close())
 	}
 }
+
+// TestTableKeepsTheLastRemoved: the table forgets what was removed, except how far
+// the last of it went.
+func TestTableKeepsTheLastRemoved(t *testing.T) {
+	dir := t.TempDir()
+	w := rolled(t, dir)
+	_, err := RemoveOldest(dir, 31)
+	must(t, err)
+	add(t, w, 50, 60)
+	must(t, w.Roll())
+	table, _, err := ReadTable(dir)
+	must(t, err)
+	if n := len(table.Segments); n != 4 || table.Segments[0].FirstSeq != 21 {
+		t.Errorf("table %+v, want segments 21, 31, 41, 51", table)
+	}
+	wantSeries(t, []Record{await(t, tailTime(t, dir, ByTime, 1030))}, 30, 31)
+	if _, err := OpenTailerTime(dir, ByTime, 1029, TailerOptions{}); !errors.Is(err, ErrGone) {
+		t.Errorf("since the last record removed: %v", err)
+	}
+}
