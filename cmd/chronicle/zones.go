@@ -25,10 +25,22 @@ func openRaw(cfg *Config, opts queue.Options) (*queue.Writer, error) {
 	if err != nil {
 		return nil, fmt.Errorf("raw queue: %w", err)
 	}
-	if rec := w.Recovery(); rec.CutBytes > 0 {
-		cfg.logger().Warn("raw queue had a torn tail, now cut", "bytes", rec.CutBytes, "last_seq", w.NextSeq()-1)
-	}
+	tellRecovery(cfg.logger(), w.Recovery())
 	return w, nil
+}
+
+// tellRecovery logs what an earlier writer left that is no longer there as it was.
+func tellRecovery(log *slog.Logger, rec queue.Recovery) {
+	if rec.CutBytes > 0 {
+		log.Warn("raw queue had a torn tail, now cut", "segment", rec.Cut, "offset", rec.CutOffset, "bytes", rec.CutBytes, "cause", rec.CutCause, "last_seq", rec.LastSeq)
+	}
+	if rec.HeaderRebuilt {
+		log.Warn("raw queue's last segment had lost its header, now made again", "last_seq", rec.LastSeq)
+	}
+	if rec.LostRecords > 0 || len(rec.SetAside) > 0 || len(rec.Lowered) > 0 {
+		log.Error("a crash of the machine has cost the raw queue records", "records_after_the_loss", rec.LostRecords,
+			"saved_to", rec.SavedTo, "segments_set_aside", rec.SetAside, "consumers_ahead", rec.Lowered, "last_seq", rec.LastSeq)
+	}
 }
 
 func (c *Config) etlConfig(log *slog.Logger) etl.Config {

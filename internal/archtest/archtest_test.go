@@ -45,6 +45,7 @@ var owners = map[string][]string{
 	"github.com/coder/websocket":     {"chronicle/ingest/feed"},
 	"github.com/HdrHistogram":        {"chronicle/bench", "chronicle/examples"},
 	"chronicle/cmd":                  {"chronicle/cmd"},
+	"chronicle/internal/faultfs":     {}, // for tests
 	"github.com/apache/arrow-go/v18": {"chronicle/query", "chronicle/server", "chronicle/cmd", "chronicle/bench"},
 }
 

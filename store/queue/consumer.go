@@ -74,18 +74,16 @@ func RegisterConsumer(dir, name string) (*Consumer, error) {
 		return nil, fmt.Errorf("register consumer %s of queue %s: %w", name, dir, asFull(err))
 	}
 	for {
-		err := durable.Create(consumerPath(dir, name), newConsumerFile(), 0o644)
-		if err != nil && !errors.Is(err, fs.ErrExist) {
+		c, err := holdConsumer(dir, name)
+		if err == nil {
+			return c, nil
+		}
+		if errors.Is(err, fs.ErrNotExist) {
+			err = durable.Create(consumerPath(dir, name), newConsumerFile(), 0o644)
+		}
+		if err != nil && !errors.Is(err, fs.ErrExist) { // that one was made just now
 			return nil, fmt.Errorf("register consumer %s of queue %s: %w", name, dir, asFull(err))
 		}
-		c, err := holdConsumer(dir, name)
-		if errors.Is(err, fs.ErrNotExist) {
-			continue // removed just now
-		}
-		if err != nil {
-			return nil, fmt.Errorf("register consumer %s of queue %s: %w", name, dir, err)
-		}
-		return c, nil
 	}
 }
 
