@@ -2,7 +2,6 @@ package queue
 
 import (
 	"fmt"
-	"hash/crc32"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -55,14 +54,14 @@ func BenchmarkAppend64(b *testing.B) {
 			}
 			copy(mem[at+recordHeader:], payload)
 			if sum {
-				le.PutUint32(mem[at+4:], crc32.Update(0, castagnoli, mem[at+8:at+recordHeader+64]))
+				le.PutUint32(mem[at+4:], recordSum(mem[at+8:at+recordHeader+64]))
 			}
 			storeWord(mem, at, 65)
 			at += RecordSize(64)
 		}
 	}
 	b.Run("floor=copy+store", func(b *testing.B) { bare(b, false) })
-	b.Run("floor=copy+crc+store", func(b *testing.B) { bare(b, true) })
+	b.Run("floor=copy+sum+store", func(b *testing.B) { bare(b, true) })
 	b.Run("append/prepared", func(b *testing.B) { benchAppend(b, Options{Precreate: true, SegmentBytes: benchSegment}, true) })
 	b.Run("append/precreate", func(b *testing.B) { benchAppend(b, Options{Precreate: true}, false) })
 	b.Run("append/inline", func(b *testing.B) { benchAppend(b, Options{}, false) })

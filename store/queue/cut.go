@@ -3,7 +3,6 @@ package queue
 import (
 	"errors"
 	"fmt"
-	"hash/crc32"
 	"os"
 
 	"chronicle/internal/durable"
@@ -120,7 +119,7 @@ func looksLikeRecord(b []byte, last, room uint64) int {
 		return 0
 	}
 	n := int(length - 1)
-	if crc32.Update(0, castagnoli, b[8:recordHeader+n]) != le.Uint32(b[4:]) {
+	if recordSum(b[8:recordHeader+n]) != le.Uint32(b[4:]) {
 		return 0
 	}
 	return RecordSize(n)

@@ -95,7 +95,7 @@ func TestGoldenRecord(t *testing.T) {
 	must(t, err)
 	b, err := os.ReadFile(filepath.Join(dir, SegmentName(1)))
 	must(t, err)
-	want := "04000000" + "4bc23baf" + // length word: 3+1; checksum
+	want := "04000000" + "bde403b4" + // length word: 3+1; checksum
 		"0100000000000000" + // sequence
 		"0807060504030201" + // time
 		"0000000000000080" + // event time: undefined

@@ -9,7 +9,7 @@ import (
 // The header page, the first 4096 bytes of every segment, little endian:
 //
 //	 0 8 bytes  magic "CHRQSEG1"
-//	 8 u32      version, 1
+//	 8 u32      version, 2
 //	12 u32      crc32c over bytes 16 .. 4096
 //	16 u64      sequence of the first record
 //	24 u64      capacity: the size in bytes that the segment was planned for
@@ -23,7 +23,7 @@ const (
 	headerPage    = 4096
 	headerMeta    = 64
 	headerMagic   = "CHRQSEG1"
-	formatVersion = 1
+	formatVersion = 2
 )
 
 // MaxMeta is the largest metadata of a segment, in bytes.

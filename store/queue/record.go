@@ -7,12 +7,14 @@ import (
 	"math"
 	"sync/atomic"
 	"unsafe"
+
+	"github.com/zeebo/xxh3"
 )
 
 // A record, little endian, at an offset that is a multiple of 8:
 //
 //	 0 u32 length   body length + 1; 0 = not written yet, 0xFFFFFFFF = end word
-//	 4 u32 crc32c   Castagnoli, over bytes 8 .. 40+body length
+//	 4 u32 sum      low 32 bits of XXH3-64, seed 0, over bytes 8 .. 40+body length
 //	 8 u64 seq      contiguous within the queue, from 1
 //	16 i64 time     nanoseconds
 //	24 i64 event    nanoseconds; math.MinInt64 = undefined
@@ -73,8 +75,12 @@ func putRecord(b []byte, r *Record, seq uint64, n int) {
 	// One store: the checksum reads these eight bytes at once, and waits for the
 	// cache where they were stored in pieces.
 	le.PutUint64(b[32:], uint64(r.Kind)|uint64(r.Flags)<<16|uint64(r.Tag)<<32)
-	le.PutUint32(b[4:], crc32.Update(0, castagnoli, b[8:]))
+	le.PutUint32(b[4:], recordSum(b[8:]))
 }
+
+// recordSum is the checksum of a record, from its sequence to its body's end. XXH3
+// takes a third of the time of CRC32C for records of the usual size.
+func recordSum(b []byte) uint32 { return uint32(xxh3.Hash(b)) }
 
 // parseRecord reads the record that fills b (without padding) and checks it.
 // The record's body is a part of b.
@@ -88,7 +94,7 @@ func parseRecord(b []byte, seq uint64) (Record, error) {
 		Tag:       le.Uint32(b[36:]),
 		Body:      b[recordHeader:len(b):len(b)],
 	}
-	if sum := crc32.Update(0, castagnoli, b[8:]); sum != le.Uint32(b[4:]) {
+	if sum := recordSum(b[8:]); sum != le.Uint32(b[4:]) {
 		return Record{}, fmt.Errorf("record %d: checksum %08x, computed %08x: %w", seq, le.Uint32(b[4:]), sum, ErrCorrupt)
 	}
 	if r.Seq != seq {
