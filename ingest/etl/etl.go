@@ -54,6 +54,12 @@ type Config struct {
 	StateDir string // holds the checkpoint and the lock
 
 	Policy Policy
+	Groups []PolicyGroup // instruments with a policy of their own; the first group that fits counts
+
+	// Shards divide the instruments between several ETLs of one raw queue, each with
+	// a StateDir and a Consumer of its own; Shard names the one that this is. Default: none.
+	Shards []Shard
+	Shard  string
 
 	// CheckpointEvery is the number of raw records between two checkpoints; it
 	// bounds the work after a crash. Default 500,000.
@@ -84,7 +90,8 @@ type Config struct {
 type Policy struct {
 	SnapshotInterval time.Duration // event time between snapshots of a changing book; default 60 s
 	ReplayBudget     int           // entries after a snapshot that make the next one due, or twice the snapshot's own if that is more; default 2,000
-	RollInterval     time.Duration // segments are cut at multiples of it in capture time; default 1 h
+	RollInterval     time.Duration // segments of RollMinBytes or more are cut at multiples of it in capture time, all at 0:00 UTC; default 1 h
+	RollMinBytes     int64         // see RollInterval; default 1 MiB
 	RollBytes        int64         // a segment is cut when it holds this many bytes; default 64 MiB
 	MaxPending       int           // most events held back while a book waits for its snapshot; default 50,000
 }
