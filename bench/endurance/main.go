@@ -76,6 +76,9 @@ func (s *settings) run(ctx context.Context) error {
 	}
 	defer etl.stop()
 	raw := filepath.Join(root, "queues", "raw_main.q")
+	if err := await(ctx, func() bool { return bytes.Contains(feed.log(), []byte("feed receives")) }); err != nil {
+		return fmt.Errorf("the feed did not start: %w\n%s", err, feed.log())
+	}
 	if err := await(ctx, func() bool { return len(registered(raw)) > 0 }); err != nil {
 		return fmt.Errorf("the ETL did not start: %w\n%s", err, etl.log())
 	}
@@ -188,7 +191,7 @@ func (s *settings) check(ctx context.Context, root, raw string, sent []byte, fee
 	}
 	fmt.Printf("\nsent %d messages; received %d, %d records, %d gaps, %d skipped\n", market.Lines.Messages, got.Messages, got.Records, got.Gaps, got.Skipped)
 	if market.Lines.Messages == 0 || got.Messages != market.Lines.Messages || got.Gaps != 0 {
-		return errors.New("messages are missing")
+		return fmt.Errorf("messages are missing; the feed said:\n%s", feed.log())
 	}
 	for _, c := range registered(raw) {
 		if c.Next < next {
