@@ -3,7 +3,8 @@
 // machines are not to be compared; ratios are.
 //
 // It writes to a temporary directory. With arguments it measures only what they
-// name: append, hot, protocols, pipeline, book, flight (the last two need pipeline).
+// name: append, hot, protocols, refinery (or a part of it: refinery/l3, refinery/l2,
+// refinery/latency), pipeline, book, flight (the last two need pipeline).
 package main
 
 import (
@@ -12,6 +13,7 @@ import (
 	"os"
 	"os/signal"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -48,9 +50,12 @@ func run(ctx context.Context, dir string, only []string) error {
 		name    string
 		measure func(context.Context, string) ([]row, error)
 	}{
-		{"append", appendCost}, {"hot", hot}, {"protocols", protocols}, {"pipeline", pipeline}, {"book", bookLatency}, {"flight", flightScan},
+		{"append", appendCost}, {"hot", hot}, {"protocols", protocols},
+		{"refinery/l3", refineryL3}, {"refinery/l2", refineryL2},
+		{"pipeline", pipeline}, {"book", bookLatency}, {"flight", flightScan},
 	} {
-		if len(only) > 0 && !slices.Contains(only, m.name) {
+		name, _, _ := strings.Cut(m.name, "/")
+		if len(only) > 0 && !slices.Contains(only, m.name) && !slices.Contains(only, name) {
 			continue
 		}
 		rows, err := m.measure(ctx, dir)

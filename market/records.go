@@ -122,6 +122,9 @@ const (
 	GapUnknownOrder GapCause = "unknown_order" // a message names an order that the book does not hold
 	GapUnsequenced  GapCause = "unsequenced"   // the source carries no sequence: holes cannot be seen
 	GapSource       GapCause = "source"        // the source itself was damaged (truncated line or packet)
+	GapCrossed      GapCause = "crossed"       // the source's book stayed crossed in continuous trading
+	GapRawLost      GapCause = "raw_lost"      // the raw queue lost records in a power loss
+	GapAudit        GapCause = "audit"         // a proof of the archived book failed: see the ledger
 )
 
 // Gap is the body of KindGap. Sequences are inclusive. Start and End are
@@ -151,6 +154,7 @@ const (
 	SessionConnect     SessionEvent = "connect"      // (re)connected: books of the channel are unknown until a snapshot
 	SessionNew         SessionEvent = "new_session"  // a new venue session: books of the channel are empty and right
 	SessionEnd         SessionEvent = "end_session"  // the venue ended its session
+	SessionClock       SessionEvent = "clock"        // time went on, up to the record's: nothing was received
 )
 
 // Session is the body of KindSession.

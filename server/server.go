@@ -21,8 +21,9 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/collectors"
 
+	"chronicle/internal/loopback"
+	"chronicle/internal/telemetry"
 	"chronicle/query"
 	"chronicle/server/backend"
 	"chronicle/server/flight"
@@ -77,8 +78,7 @@ func listen(cfg Config, archive backend.Archive) (*Server, error) {
 		cfg.Log = slog.Default()
 	}
 	if cfg.Registry == nil {
-		cfg.Registry = prometheus.NewRegistry()
-		cfg.Registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+		cfg.Registry = telemetry.NewRegistry()
 	}
 	s := &Server{log: cfg.Log}
 	if err := errors.Join(s.openREST(&cfg, archive), s.openFlight(&cfg, archive)); err != nil {
@@ -95,7 +95,7 @@ func (s *Server) openREST(cfg *Config, archive backend.Archive) error {
 	if err != nil {
 		return err
 	}
-	l, err := open("rest", cfg.REST, cfg.Insecure)
+	l, err := loopback.Listen("rest", cfg.REST, cfg.Insecure)
 	if err != nil {
 		return err
 	}
@@ -113,7 +113,7 @@ func (s *Server) openFlight(cfg *Config, archive backend.Archive) error {
 	if err != nil {
 		return err
 	}
-	l, err := open("flight", cfg.Flight, cfg.Insecure)
+	l, err := loopback.Listen("flight", cfg.Flight, cfg.Insecure)
 	if err != nil {
 		return err
 	}

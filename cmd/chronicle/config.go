@@ -5,7 +5,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
-	"slices"
+	"reflect"
 	"strings"
 	"time"
 
@@ -16,8 +16,6 @@ import (
 	"github.com/knadh/koanf/v2"
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
-
-	"chronicle/ingest/etl"
 )
 
 // Config is every setting. A value comes from the flag, else from the environment
@@ -69,14 +67,43 @@ type FeedConfig struct {
 	Consumers    []string      `koanf:"consumers"`
 	SegmentBytes int64         `koanf:"segment_bytes"`
 	SyncInterval time.Duration `koanf:"sync_interval"`
+	AlarmFree    int64         `koanf:"alarm_free_bytes"`
+
+	Metrics  string `koanf:"metrics"`
+	Insecure bool   `koanf:"insecure"`
 }
 
-// ETLConfig says how clean streams are cut.
+// ETLConfig says how clean streams are cut, and who makes them.
 type ETLConfig struct {
 	RollInterval     time.Duration `koanf:"roll_interval"`
+	RollBytes        int64         `koanf:"roll_bytes"`
+	RollMinBytes     int64         `koanf:"roll_min_bytes"`
 	SnapshotInterval time.Duration `koanf:"snapshot_interval"`
 	ReplayBudget     int           `koanf:"replay_budget"`
 	CheckpointEvery  uint64        `koanf:"checkpoint_every"`
+
+	Shards []ShardConfig `koanf:"shards"`
+	Groups []GroupConfig `koanf:"groups"`
+
+	Metrics  string `koanf:"metrics"`
+	Insecure bool   `koanf:"insecure"`
+}
+
+// ShardConfig is a part of the instruments that is processed by an ETL of its own.
+type ShardConfig struct {
+	Name    string   `koanf:"name"`
+	Symbols []string `koanf:"symbols"`
+}
+
+// GroupConfig gives some instruments settings of their own; what it leaves out is
+// as for the others.
+type GroupConfig struct {
+	Symbols          []string      `koanf:"symbols"`
+	SnapshotInterval time.Duration `koanf:"snapshot_interval"`
+	ReplayBudget     int           `koanf:"replay_budget"`
+	RollInterval     time.Duration `koanf:"roll_interval"`
+	RollBytes        int64         `koanf:"roll_bytes"`
+	RollMinBytes     int64         `koanf:"roll_min_bytes"`
 }
 
 // TierConfig says when sealed segments move.
@@ -85,6 +112,9 @@ type TierConfig struct {
 	ColdAfter time.Duration `koanf:"cold_after"`
 	ColdDir   string        `koanf:"cold_dir"`
 	Interval  time.Duration `koanf:"interval"`
+
+	Metrics  string `koanf:"metrics"`
+	Insecure bool   `koanf:"insecure"`
 }
 
 // ServeConfig says where the servers listen.
@@ -105,17 +135,11 @@ type SimConfig struct {
 // Places below the root.
 func (c *Config) rawDir() string      { return filepath.Join(c.Root, "queues", "raw_main.q") }
 func (c *Config) cleanDir() string    { return filepath.Join(c.Root, "queues", "clean") }
-func (c *Config) stateDir() string    { return filepath.Join(c.Root, "queues", "etl") }
 func (c *Config) manifestDir() string { return filepath.Join(c.Root, "manifest") }
 func (c *Config) warmDir() string     { return filepath.Join(c.Root, "archive") }
 
-func (c *Config) policy() etl.Policy {
-	return etl.Policy{
-		RollInterval: c.ETL.RollInterval, SnapshotInterval: c.ETL.SnapshotInterval, ReplayBudget: c.ETL.ReplayBudget,
-	}
-}
-
-// flagKeys names the setting of each flag that does not have the setting's name.
+// flagKeys names the setting of each flag, but for the flags that mean another
+// setting in each command: those have it as an annotation, see zoneFlags.
 var flagKeys = map[string]string{
 	"log-level": "log_level",
 	"source":    "feed.source", "listen": "feed.listen", "date": "feed.date",
@@ -125,11 +149,11 @@ var flagKeys = map[string]string{
 	"join-from-start": "feed.join_from_start", "spin": "feed.spin", "read-buffer": "feed.read_buffer",
 	"symbols": "feed.symbols", "channels": "feed.channels", "depth": "feed.depth", "url": "feed.url", "rest-url": "feed.rest_url",
 	"retain-age": "feed.retain_age", "retain-bytes": "feed.retain_bytes", "consumers": "feed.consumers",
-	"segment-bytes": "feed.segment_bytes", "sync-interval": "feed.sync_interval",
-	"roll-interval": "etl.roll_interval", "snapshot-interval": "etl.snapshot_interval",
+	"segment-bytes": "feed.segment_bytes", "sync-interval": "feed.sync_interval", "alarm-free-bytes": "feed.alarm_free_bytes",
+	"roll-interval": "etl.roll_interval", "roll-bytes": "etl.roll_bytes", "roll-min-bytes": "etl.roll_min_bytes", "snapshot-interval": "etl.snapshot_interval",
 	"replay-budget": "etl.replay_budget", "checkpoint-every": "etl.checkpoint_every",
 	"warm-after": "tier.warm_after", "cold-after": "tier.cold_after", "cold-dir": "tier.cold_dir", "tier-interval": "tier.interval",
-	"rest": "serve.rest", "flight": "serve.flight", "insecure": "serve.insecure", "index": "serve.index",
+	"rest": "serve.rest", "flight": "serve.flight", "index": "serve.index",
 	"sim-symbols": "sim.symbols", "sim-rate": "sim.rate", "sim-seed": "sim.seed",
 	"root": "root", "json": "json",
 }
@@ -143,10 +167,12 @@ func addCommonFlags(f *pflag.FlagSet) {
 }
 
 func addETLFlags(f *pflag.FlagSet, roll time.Duration) {
-	f.Duration("roll-interval", roll, "cut segments at multiples of this capture time")
+	f.Duration("roll-interval", roll, "cut segments of --roll-min-bytes or more at multiples of this capture time; all are cut at 0:00 UTC")
+	f.Int64("roll-min-bytes", 0, "smallest segment that --roll-interval cuts (default 1 MiB for each hour of it)")
+	f.Int64("roll-bytes", 64<<20, "cut a segment that has grown to this size, at any time")
 	f.Duration("snapshot-interval", time.Minute, "event time between two snapshots of a changing book")
 	f.Int("replay-budget", 2000, "changes after which a snapshot is due (twice the book's size, if that is more)")
-	f.Uint64("checkpoint-every", 500_000, "raw records between two checkpoints: bounds the work after a crash")
+	f.Uint64("checkpoint-every", 2_000_000, "raw records between two checkpoints: bounds the work after a crash")
 }
 
 func addTierFlags(f *pflag.FlagSet, warm time.Duration) {
@@ -157,8 +183,34 @@ func addTierFlags(f *pflag.FlagSet, warm time.Duration) {
 func addServeFlags(f *pflag.FlagSet) {
 	f.String("rest", "127.0.0.1:8080", "address of the REST server")
 	f.String("flight", "127.0.0.1:8815", "address of the Arrow Flight server")
-	f.Bool("insecure", false, "allow an address that is not loopback, without TLS and tokens")
+	addInsecureFlag(f, "serve")
 	f.String("index", "", "file of the manifest's index (default: in memory)")
+}
+
+// addMetricsFlag adds where a zone shows its metrics.
+func addMetricsFlag(f *pflag.FlagSet, zone string) {
+	f.String("metrics", "", "address to serve /metrics (Prometheus) and /healthz on, such as 127.0.0.1:9101 (default: none)")
+	annotate(f, "metrics", zone+".metrics")
+}
+
+func addInsecureFlag(f *pflag.FlagSet, zone string) {
+	f.Bool("insecure", false, "allow an address that is not loopback, without TLS and tokens")
+	annotate(f, "insecure", zone+".insecure")
+}
+
+// setting is the annotation of a flag with the setting that it means.
+const setting = "chronicle_setting"
+
+func annotate(f *pflag.FlagSet, flag, key string) {
+	_ = f.SetAnnotation(flag, setting, []string{key}) // it is there
+}
+
+// settingOf gives the setting that a flag means; empty if it is none.
+func settingOf(f *pflag.Flag) string {
+	if key := f.Annotations[setting]; len(key) == 1 {
+		return key[0]
+	}
+	return flagKeys[f.Name]
 }
 
 // loadConfig gathers the settings of one command.
@@ -168,22 +220,26 @@ func loadConfig(cmd *cobra.Command) (*Config, error) {
 		if err := k.Load(file.Provider(path), yaml.Parser()); err != nil {
 			return nil, badUsage("--config %s: %w", path, err)
 		}
-		if err := checkKeys(path, k.Keys()); err != nil {
-			return nil, err
+		if err := checkSettings(k.Raw()); err != nil {
+			return nil, badUsage("--config %s: %w", path, err)
 		}
 	}
 	if err := k.Load(env.Provider(".", env.Opt{Prefix: "CHRONICLE_", TransformFunc: fromEnv}), nil); err != nil {
 		return nil, fmt.Errorf("environment: %w", err)
 	}
 	flags := posflag.ProviderWithFlag(cmd.Flags(), ".", k, func(f *pflag.Flag) (string, any) {
-		return flagKeys[f.Name], posflag.FlagVal(cmd.Flags(), f)
+		return settingOf(f), posflag.FlagVal(cmd.Flags(), f)
 	})
+	named := k.Exists("feed.consumers") || cmd.Flags().Changed("consumers")
 	if err := k.Load(flags, nil); err != nil {
 		return nil, fmt.Errorf("flags: %w", err)
 	}
 	cfg := new(Config)
 	if err := k.Unmarshal("", cfg); err != nil {
 		return nil, badUsage("settings: %w", err)
+	}
+	if !named {
+		cfg.Feed.Consumers = cfg.etlConsumers()
 	}
 	return cfg, cfg.check()
 }
@@ -195,31 +251,24 @@ func (c *Config) check() error {
 	if err := new(slog.Level).UnmarshalText([]byte(c.LogLevel)); err != nil {
 		return badUsage("--log-level %q: one of debug, info, warn, error", c.LogLevel)
 	}
-	return nil
+	if c.Feed.AlarmFree < 0 {
+		return badUsage("--alarm-free-bytes %d: bytes, or 0 for the default", c.Feed.AlarmFree)
+	}
+	return c.checkShards()
 }
 
-// checkKeys refuses settings that do not exist, which are mostly misspelt ones.
-func checkKeys(path string, keys []string) error {
-	known := make([]string, 0, len(flagKeys))
-	for _, key := range flagKeys {
-		known = append(known, key)
-	}
-	slices.Sort(known)
-	for _, key := range keys {
-		if !slices.Contains(known, key) {
-			return badUsage("--config %s: unknown setting %q (known: %s)", path, key, strings.Join(known, ", "))
-		}
-	}
-	return nil
-}
-
-// fromEnv finds the setting that an environment variable stands for.
+// fromEnv finds the setting that an environment variable stands for. A list's
+// items have commas between them.
 func fromEnv(name, value string) (string, any) {
 	name = strings.TrimPrefix(name, "CHRONICLE_")
-	for _, key := range flagKeys {
-		if strings.ToUpper(strings.ReplaceAll(key, ".", "_")) == name {
-			return key, value
+	for key, t := range settings() {
+		if strings.ToUpper(strings.ReplaceAll(key, ".", "_")) != name {
+			continue
 		}
+		if t.Kind() == reflect.Slice {
+			return key, strings.Split(value, ",")
+		}
+		return key, value
 	}
 	return "", nil
 }

@@ -7,6 +7,8 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"chronicle/ingest/feed/keep"
+	"chronicle/query"
 	"chronicle/store/queue"
 )
 
@@ -35,34 +37,93 @@ registration is removed.`,
 
 // consumerView is what is printed of a consumer.
 type consumerView struct {
-	Name   string `json:"name"`
-	Next   uint64 `json:"next"`   // first record it still needs
-	Behind uint64 `json:"behind"` // records from there to the newest
-	PID    int    `json:"pid"`    // of the process that registered it last
+	Name       string  `json:"name"`
+	Next       uint64  `json:"next"`              // first record it still needs: what follows its latest checkpoint
+	Behind     uint64  `json:"behind"`            // records from there to the newest
+	PID        int     `json:"pid"`               // of the process that registered it last
+	Seen       uint64  `json:"seen"`              // last record processed
+	SeenTime   string  `json:"seen_time"`         // its capture time; - if the consumer does not tell
+	LagRecords uint64  `json:"lag_records"`       // records after it
+	LagSeconds float64 `json:"lag_seconds"`       // capture time from it to the newest
+	Updated    string  `json:"updated,omitempty"` // when it told that
+}
+
+func viewConsumer(c *queue.ConsumerInfo, h head) consumerView {
+	seen := max(c.Seen, c.Next-1)
+	l := h.behind(seen, c.SeenTime)
+	v := consumerView{
+		Name: c.Name, Next: c.Next, PID: c.PID, Seen: seen, SeenTime: "-", LagRecords: l.Records, LagSeconds: l.Time.Seconds(),
+	}
+	if c.Seen > 0 {
+		v.SeenTime, v.Updated = timeText(c.SeenTime), query.FormatTime(c.Updated)
+	}
+	if h.seq >= c.Next {
+		v.Behind = h.seq + 1 - c.Next
+	}
+	return v
+}
+
+// views gives the consumers of a queue.
+func views(dir string) ([]consumerView, head, error) {
+	all, err := queue.Consumers(dir)
+	if err != nil {
+		return nil, head{}, err
+	}
+	h, err := headOf(dir)
+	if err != nil {
+		return nil, h, err
+	}
+	out := make([]consumerView, len(all))
+	for i := range all {
+		out[i] = viewConsumer(&all[i], h)
+	}
+	return out, h, nil
 }
 
 func printConsumers(w io.Writer, dir string, asJSON bool) error {
-	all, err := queue.Consumers(dir)
+	all, _, err := views(dir)
 	if err != nil {
 		return err
 	}
-	_, next, err := queue.Bounds(dir)
-	if err != nil {
-		return err
-	}
-	for _, c := range all {
-		v := consumerView{Name: c.Name, Next: c.Next, PID: c.PID}
-		if next > c.Next {
-			v.Behind = next - c.Next
-		}
+	for _, v := range all {
 		if asJSON {
 			err = json.NewEncoder(w).Encode(v)
 		} else {
-			_, err = fmt.Fprintf(w, "consumer %s needs record %d and what follows (%d behind the newest), registered by process %d\n", v.Name, v.Next, v.Behind, v.PID)
+			_, err = fmt.Fprintf(w, "consumer %s needs record %d and what follows (%d behind the newest), registered by process %d\n"+
+				"  processed %d (%s), behind by %d records, %.3f s\n", v.Name, v.Next, v.Behind, v.PID, v.Seen, v.SeenTime, v.LagRecords, v.LagSeconds)
 		}
 		if err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// spaceView is what is printed of a raw queue's space.
+type spaceView struct {
+	Bytes  int64    `json:"queue_bytes"`
+	Free   int64    `json:"free_bytes"`
+	Below  int64    `json:"alarm_below_bytes"`
+	Alarms []string `json:"alarms"` // reasons
+	Detail []string `json:"alarm_details"`
+}
+
+// printSpace looks at a raw queue as the feed does.
+func printSpace(w io.Writer, dir string, cfg *Config) error {
+	s, err := keep.Inspect(dir, cfg.rawLimits())
+	if err != nil {
+		return err
+	}
+	v := spaceView{Bytes: s.Bytes, Free: s.Space.Free, Below: s.Below, Alarms: []string{}, Detail: []string{}}
+	for _, a := range s.Alarms {
+		v.Alarms, v.Detail = append(v.Alarms, a.Reason), append(v.Detail, a.Detail)
+	}
+	if cfg.JSON {
+		return json.NewEncoder(w).Encode(v)
+	}
+	_, err = fmt.Fprintf(w, "space     %d bytes in the queue, %d free; the alarm begins below %d\n", v.Bytes, v.Free, v.Below)
+	for i, reason := range v.Alarms {
+		_, err = fmt.Fprintf(w, "ALARM     %s: %s\n", reason, v.Detail[i])
+	}
+	return err
 }

@@ -1,50 +1,95 @@
 package main
 
 import (
+	"context"
 	"errors"
-	"fmt"
-	"os"
+	"log/slog"
 	"time"
 
 	"github.com/spf13/cobra"
-
-	"chronicle/ingest/etl"
+	"golang.org/x/sync/errgroup"
 )
 
 func etlCommand() *cobra.Command {
-	var once bool
+	var z etlZone
 	cmd := &cobra.Command{
 		Use:   "etl",
 		Short: "Turn the raw queue into clean streams (one zone, for production)",
 		Long: `Follow the raw queue: split it by symbol, keep every book, inject snapshots, mark gaps.
-Killed at any moment it goes on where it stopped, without loss or repetition.`,
+Killed at any moment it goes on where it stopped, without loss or repetition.
+
+When one core is not enough, etl.shards in the file that --config names divides the
+instruments; every one must be in exactly one shard:
+
+  etl:
+    shards:
+      - {name: a, symbols: ["btc*", "eth*"]}
+      - {name: b, symbols: ["[^be]*", "b[^t]*", "e[^t]*"]}
+    groups:                                  # instruments with settings of their own
+      - {symbols: ["btc*"], snapshot_interval: 10s, roll_bytes: 268435456}
+
+This process runs all shards, or with --shard one of them. Give the feed the same file:
+it keeps the raw queue until all shards have passed it. 'chronicle queue stat --watch'
+shows how far each has come, --metrics does for Prometheus.`,
+		Example: `  chronicle etl
+  chronicle etl --config chronicle.yaml --shard a --metrics 127.0.0.1:9102
+  chronicle etl --once`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			cfg, err := loadConfig(cmd)
 			if err != nil {
 				return err
 			}
-			log := cfg.logger()
-			// The zones may start in any order: without a feed yet there is nothing to do.
-			if err := os.MkdirAll(cfg.rawDir(), 0o755); err != nil {
-				return fmt.Errorf("raw queue: %w", err)
-			}
-			e, err := etl.Open(cmd.Context(), cfg.etlConfig(log))
-			if err != nil {
-				return err
-			}
-			if once {
-				err = e.CatchUp(cmd.Context())
-			} else {
-				err = e.Run(cmd.Context())
-			}
-			err = errors.Join(err, e.Close())
-			s := e.Stats()
-			log.Info("etl stopped", "raw_seq", s.RawSeq, "records", s.Records, "written", s.Written, "gaps", s.Gaps)
-			return err
+			z.cfg, z.log = cfg, cfg.logger()
+			return z.run(cmd.Context())
 		},
 	}
-	cmd.Flags().BoolVar(&once, "once", false, "process what is there and end")
-	addETLFlags(cmd.Flags(), time.Hour)
+	f := cmd.Flags()
+	f.BoolVar(&z.once, "once", false, "process what is there and end")
+	f.StringVar(&z.shard, "shard", "", "the shard to process (default: all, in this process)")
+	addETLFlags(f, time.Hour)
+	addMetricsFlag(f, "etl")
+	addInsecureFlag(f, "etl")
 	return cmd
+}
+
+// etlZone is the zone as a process of its own, with its metrics.
+type etlZone struct {
+	cfg   *Config
+	log   *slog.Logger
+	shard string
+	once  bool
+}
+
+func (z *etlZone) run(ctx context.Context) error {
+	m, err := openMonitor(z.cfg.ETL.Metrics, z.cfg.ETL.Insecure, z.log)
+	if err != nil {
+		return err
+	}
+	r, err := openRefinery(ctx, z.cfg, z.log, z.shard)
+	if err != nil {
+		return errors.Join(err, m.Close())
+	}
+	m.etl(z.cfg, r)
+	g, running := errgroup.WithContext(ctx)
+	running, stop := context.WithCancel(running)
+	defer stop()
+	g.Go(func() error { return m.Serve(running) })
+	g.Go(func() error {
+		defer stop() // --once: the metrics end too
+		if z.once {
+			return r.CatchUp(running)
+		}
+		return r.Run(running)
+	})
+	err = errors.Join(g.Wait(), r.Close())
+	for _, p := range r.parts {
+		s := p.ETL.Stats()
+		attrs := []any{"raw_seq", s.RawSeq, "records", s.Records, "written", s.Written, "gaps", s.Gaps}
+		if p.shard != "" {
+			attrs = append(attrs, "shard", p.shard)
+		}
+		z.log.Info("etl stopped", attrs...)
+	}
+	return err
 }

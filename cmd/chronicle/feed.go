@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"log/slog"
@@ -12,7 +13,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"chronicle/ingest/feed"
-	"chronicle/store/queue"
+	"chronicle/ingest/feed/keep"
 )
 
 func feedCommand() *cobra.Command {
@@ -30,12 +31,15 @@ kraken, okx) send the symbols that are named. A lost connection is made again, a
 the outage is a gap record.
 
 The raw queue is kept for --retain-age, and never removed before the consumers that
---consumers names (the ETL) have passed it.`,
+--consumers names (the ETL, or all its shards) have passed it. An alarm is logged, and
+shown by --metrics and 'chronicle queue stat', when less than --alarm-free-bytes of
+the file system are left, or when a consumer that is behind keeps the queue above
+--retain-bytes. Either way the feed goes on until the disk is full.`,
 		Example: `  chronicle feed --source itch --line-a 127.0.0.1:26477
   chronicle feed --source itch --line-a 233.252.0.11:26477 --interface-a eth1 \
     --line-b 233.252.0.12:26477 --interface-b eth2 --recovery 192.0.2.75:18300
   chronicle feed --source kraken --symbols btc_usd,eth_usd --depth 100
-  chronicle etl & chronicle tier & chronicle serve`,
+  chronicle feed --config chronicle.yaml --metrics 127.0.0.1:9101`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			cfg, err := loadConfig(cmd)
@@ -54,8 +58,12 @@ The raw queue is kept for --retain-age, and never removed before the consumers t
 	cmd.Flags().String("source", "itch", "wire format or venue: "+strings.Join(formatNames(isLive), ", "))
 	cmd.Flags().String("listen", "", "the same as --line-a")
 	addFeedFlags(cmd.Flags())
+	addInsecureFlag(cmd.Flags(), "feed")
 	return cmd
 }
+
+// defaultSegment is the size of the raw queue's segments in bytes.
+const defaultSegment = 64 << 20
 
 // addFeedFlags adds what a live feed can be told, but for its source.
 func addFeedFlags(f *pflag.FlagSet) {
@@ -79,8 +87,10 @@ func addFeedFlags(f *pflag.FlagSet) {
 	f.String("rest-url", "", "the venue's HTTP address, if it is another one")
 	f.Duration("retain-age", 48*time.Hour, "how long the raw queue is kept; 0: for ever")
 	f.Int64("retain-bytes", 0, "how large the raw queue may get; 0: as large as it likes")
-	f.StringSlice("consumers", []string{"etl"}, "readers that must have passed a part of the raw queue before it goes")
-	f.Int64("segment-bytes", 64<<20, "size of the raw queue's segments")
+	f.StringSlice("consumers", nil, "readers that must have passed a part of the raw queue before it goes (default: the ETL, or its shards)")
+	f.Int64("segment-bytes", defaultSegment, "size of the raw queue's segments")
+	f.Int64("alarm-free-bytes", 0, "raise an alarm when less of the file system is free (default: 5 % of it, or 4 segments if that is more)")
+	addMetricsFlag(f, "feed")
 	f.Duration("sync-interval", time.Second, "how often the raw queue is written to the device: what a power loss may cost")
 }
 
@@ -120,19 +130,38 @@ func (f *FeedConfig) webSocket() feed.WebSocketOptions {
 }
 
 func runFeed(ctx context.Context, cfg *Config, log *slog.Logger) error {
-	w, err := openRaw(cfg, cfg.liveRaw())
+	m, err := openMonitor(cfg.Feed.Metrics, cfg.Feed.Insecure, log)
 	if err != nil {
 		return err
 	}
+	w, err := openRaw(cfg, cfg.liveRaw())
+	if err != nil {
+		return errors.Join(err, m.Close())
+	}
 	var counters feed.Counters
+	keeper := cfg.keeper(log)
+	m.feed(&counters, keeper)
 	opts := feed.LiveOptions{Format: cfg.Feed.Source, Packets: cfg.Feed.packets(), WebSocket: cfg.Feed.webSocket(), Log: log}
 	g, running := errgroup.WithContext(ctx)
 	g.Go(func() error { return feed.Live(running, w, opts, &counters) })
-	g.Go(func() error { return retain(running, cfg, log) })
+	g.Go(func() error { return keeper.Run(running) })
 	g.Go(func() error { return report(running, &counters, log) })
+	g.Go(func() error { return m.Serve(running) })
 	err = g.Wait()
 	logStats(log, "feed stopped", counters.Stats())
 	return errors.Join(err, w.Close())
+}
+
+// keeper looks after the raw queue.
+func (c *Config) keeper(log *slog.Logger) *keep.Keeper {
+	return keep.New(keep.Options{Dir: c.rawDir(), Limits: c.rawLimits(), Log: log})
+}
+
+func (c *Config) rawLimits() keep.Limits {
+	f := &c.Feed
+	return keep.Limits{
+		MaxAge: f.RetainAge, MaxBytes: f.RetainBytes, Require: f.Consumers, SegmentBytes: cmp.Or(f.SegmentBytes, defaultSegment), AlarmFree: f.AlarmFree,
+	}
 }
 
 // reportEvery is the time between two lines of counts in the log.
@@ -158,42 +187,4 @@ func logStats(log *slog.Logger, msg string, s feed.Stats) {
 		attrs = append(attrs, slog.Group(l.Name, "packets", l.Packets, "first", l.First, "lost", l.Lost, "dropped", l.Dropped, "silent", l.Silent))
 	}
 	log.Info(msg, attrs...)
-}
-
-// retainEvery is the time between two looks for what the raw queue need not keep.
-const retainEvery = 30 * time.Second
-
-// retain removes from the raw queue what is old enough and passed by its
-// consumers, until ctx is done. What cannot be removed is tried again.
-func retain(ctx context.Context, cfg *Config, log *slog.Logger) error {
-	if cfg.Feed.RetainAge <= 0 && cfg.Feed.RetainBytes <= 0 {
-		return nil
-	}
-	tick := time.NewTicker(retainEvery)
-	defer tick.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case now := <-tick.C:
-			retainOnce(cfg, log, now)
-		}
-	}
-}
-
-func retainOnce(cfg *Config, log *slog.Logger, now time.Time) {
-	r, err := queue.Retain(cfg.rawDir(), queue.Retention{
-		MaxAge: cfg.Feed.RetainAge, MaxBytes: cfg.Feed.RetainBytes, Require: cfg.Feed.Consumers, Now: now,
-	})
-	switch {
-	case err != nil:
-		log.Error("raw retention failed: the raw queue grows", "error", err)
-	case len(r.Missing) > 0:
-		log.Debug("raw retention waits for consumers that have never been there", "consumers", r.Missing)
-	case r.Held > 0:
-		log.Warn("raw retention waits: the raw queue grows", "segments_due", r.Held, "held_by", r.HeldBy)
-	}
-	if len(r.Removed) > 0 {
-		log.Info("raw retention", "segments_removed", len(r.Removed), "bytes", r.Bytes)
-	}
 }

@@ -11,6 +11,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -81,30 +82,59 @@ type segmentStat struct {
 }
 
 func queueStat() *cobra.Command {
-	return &cobra.Command{
-		Use:     "stat PATH",
-		Short:   "Print what each segment holds: sequences, times, kinds, hash",
-		Example: "  chronicle queue stat chronicle-data/queues/raw_main.q",
-		Args:    onePath,
+	var watch time.Duration
+	cmd := &cobra.Command{
+		Use:   "stat PATH",
+		Short: "Print what each segment holds, and how far consumers are behind",
+		Long: `Print what each segment holds: sequences, times, kinds, hash. Of a queue's directory
+also how far each registered consumer has come: the last record that it processed, what
+it is behind in records and in capture time, and the first record that it still needs
+(what is before its latest checkpoint may go). Of a raw queue also what space is left,
+and the alarms that the feed raises, by the limits in the file that --config names.
+
+With --watch it prints instead, every two seconds or as often as told, what was appended
+and what each consumer processed meanwhile, until Ctrl-C.`,
+		Example: `  chronicle queue stat chronicle-data/queues/raw_main.q
+  chronicle queue stat --watch=10s chronicle-data/queues/raw_main.q`,
+		Args: onePath,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			asJSON, _ := cmd.Flags().GetBool("json")
-			err := eachSegment(args[0], func(path string, s *queue.Segment) error {
-				info, err := s.Count()
-				if err != nil {
-					return err
-				}
-				st := statOf(path, info)
-				if asJSON {
-					return json.NewEncoder(cmd.OutOrStdout()).Encode(st)
-				}
-				return st.print(cmd.OutOrStdout())
-			})
-			if info, statErr := os.Stat(args[0]); err != nil || statErr != nil || !info.IsDir() {
+			cfg, err := loadConfig(cmd)
+			if err != nil {
 				return err
 			}
-			return printConsumers(cmd.OutOrStdout(), args[0], asJSON)
+			if cmd.Flags().Changed("watch") {
+				return watchQueue(cmd.Context(), cmd.OutOrStdout(), args[0], watch, cfg.JSON)
+			}
+			return printStat(cmd.OutOrStdout(), args[0], cfg)
 		},
 	}
+	cmd.Flags().DurationVar(&watch, "watch", 0, "print the throughput, this often")
+	cmd.Flags().Lookup("watch").NoOptDefVal = "2s"
+	return cmd
+}
+
+// printStat prints the segments; of a directory also the consumers and the space.
+func printStat(w io.Writer, path string, cfg *Config) error {
+	raw := false // the newest segment says nothing of its stream
+	err := eachSegment(path, func(path string, s *queue.Segment) error {
+		info, err := s.Count()
+		if err != nil {
+			return err
+		}
+		raw = len(info.Meta) == 0
+		st := statOf(path, info)
+		if cfg.JSON {
+			return json.NewEncoder(w).Encode(st)
+		}
+		return st.print(w)
+	})
+	if info, statErr := os.Stat(path); err != nil || statErr != nil || !info.IsDir() {
+		return err
+	}
+	if err := printConsumers(w, path, cfg.JSON); err != nil || !raw {
+		return err
+	}
+	return printSpace(w, path, cfg)
 }
 
 func eachSegment(path string, use func(string, *queue.Segment) error) error {

@@ -83,12 +83,12 @@ func TestRetention(t *testing.T) {
 		}
 		return len(files)
 	}
-	retainOnce(cfg, cfg.logger(), time.Now())
+	cfg.keeper(cfg.logger()).Look()
 	if n := segments(); n != 3 {
 		t.Errorf("%d segments are left although a consumer has never been there, want 3", n)
 	}
 	cfg.Feed.Consumers = []string{"etl"}
-	retainOnce(cfg, cfg.logger(), time.Now())
+	cfg.keeper(cfg.logger()).Look()
 	if n := segments(); n != 2 {
 		t.Errorf("%d segments are left, want 2: the ETL needs the second", n)
 	}

@@ -129,7 +129,7 @@ type replayer struct {
 	stderr  io.Writer
 
 	raw *queue.Writer
-	etl *etl.ETL
+	etl *refinery
 	sum replaySummary
 }
 
@@ -140,7 +140,7 @@ func (r *replayer) run(ctx context.Context, paths []string, stdout io.Writer) (e
 		return err
 	}
 	defer func() { err = errors.Join(err, r.raw.Close()) }()
-	if r.etl, err = etl.Open(ctx, r.cfg.etlConfig(r.log)); err != nil {
+	if r.etl, err = openRefinery(ctx, r.cfg, r.log, ""); err != nil {
 		return err
 	}
 	err = r.files(ctx, paths)

@@ -15,8 +15,8 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/sync/errgroup"
 
-	"chronicle/ingest/etl"
 	"chronicle/ingest/feed"
+	"chronicle/ingest/feed/keep"
 	"chronicle/ingest/feed/udp"
 	"chronicle/market"
 	"chronicle/query"
@@ -33,7 +33,9 @@ func runCommand() *cobra.Command {
 		Short: "Run everything in one process on embedded defaults",
 		Long: `Run all zones in one process: feed, ETL, tier agent, REST and Arrow Flight servers.
 The default source is a simulated market that sends ITCH 5.0 over MoldUDP64 to a
-UDP port on loopback. Ctrl-C ends it; the next run goes on from the same data.`,
+UDP port on loopback. Ctrl-C ends it; the next run goes on from the same data.
+The metrics of all zones are at /metrics of the REST server; --metrics adds an address
+of their own, with the alarms at /healthz.`,
 		Example: `  chronicle run
   chronicle run --source itch --listen 127.0.0.1:26477 --root /data/chronicle`,
 		Args: noArgs,
@@ -71,12 +73,15 @@ type system struct {
 	cfg      *Config
 	log      *slog.Logger
 	raw      *queue.Writer
-	etl      *etl.ETL
+	etl      *refinery
 	archive  *query.Archive
 	servers  *server.Server
 	live     feed.LiveOptions
 	sockets  *udp.Sockets // of the simulated market; nil with any other source
 	counters feed.Counters
+	keeper   *keep.Keeper
+	tier     tierCounts
+	monitor  *monitor
 }
 
 // runAll starts the zones, tells the user where to look, and waits for Ctrl-C.
@@ -97,16 +102,23 @@ func (s *system) open(ctx context.Context) (err error) {
 	if err := os.MkdirAll(s.cfg.Root, 0o755); err != nil {
 		return fmt.Errorf("--root: %w: give a directory that can be written", err)
 	}
+	if s.monitor, err = openMonitor(s.cfg.Feed.Metrics, s.cfg.Serve.Insecure, s.log); err != nil {
+		return err
+	}
 	if s.raw, err = openRaw(s.cfg, s.cfg.liveRaw()); err != nil {
 		return err
 	}
-	if s.etl, err = etl.Open(ctx, s.cfg.etlConfig(s.log)); err != nil {
+	s.keeper = s.cfg.keeper(s.log)
+	if s.etl, err = openRefinery(ctx, s.cfg, s.log, ""); err != nil {
 		return err
 	}
+	s.monitor.feed(&s.counters, s.keeper)
+	s.monitor.etl(s.cfg, s.etl)
+	s.monitor.tier(&s.tier)
 	if s.archive, err = openArchive(ctx, s.cfg); err != nil {
 		return err
 	}
-	if s.servers, err = listen(s.cfg, s.archive, s.log); err != nil {
+	if s.servers, err = listen(s.cfg, s.archive, s.monitor.reg, s.log); err != nil {
 		return err
 	}
 	return s.listen()
@@ -140,8 +152,9 @@ func (s *system) run(ctx context.Context, out io.Writer) error {
 	s.servers = nil // Serve closes the ports
 	g.Go(func() error { return servers.Serve(running) })
 	g.Go(func() error { return feed.Live(running, s.raw, s.live, &s.counters) })
-	g.Go(func() error { return retain(running, s.cfg, s.log) })
-	g.Go(func() error { return runTier(running, s.cfg, s.log) })
+	g.Go(func() error { return s.keeper.Run(running) })
+	g.Go(func() error { return runTier(running, s.cfg, s.log, &s.tier) })
+	g.Go(func() error { return s.monitor.Serve(running) })
 	if s.cfg.Feed.Source == simSource {
 		g.Go(func() error { return simulate(running, s.cfg, s.sockets.Name(0)) })
 	}
@@ -166,6 +179,9 @@ func (s *system) close() error {
 	}
 	if s.raw != nil {
 		errs = append(errs, s.raw.Close())
+	}
+	if s.monitor != nil {
+		errs = append(errs, s.monitor.Close())
 	}
 	return errors.Join(errs...)
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/spf13/cobra"
 
 	"chronicle/query"
@@ -20,7 +21,7 @@ func serveCommand() *cobra.Command {
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return withArchive(cmd, func(ctx context.Context, cfg *Config, a *query.Archive) error {
-				s, err := listen(cfg, a, cfg.logger())
+				s, err := listen(cfg, a, nil, cfg.logger())
 				if err != nil {
 					return err
 				}
@@ -33,10 +34,11 @@ func serveCommand() *cobra.Command {
 	return cmd
 }
 
-// listen opens the ports of both servers.
-func listen(cfg *Config, a *query.Archive, log *slog.Logger) (*server.Server, error) {
+// listen opens the ports of both servers, which show the registry's metrics; their
+// own alone if there is none.
+func listen(cfg *Config, a *query.Archive, reg *prometheus.Registry, log *slog.Logger) (*server.Server, error) {
 	return server.Listen(server.Config{
 		Archive: a, REST: cfg.Serve.REST, Flight: cfg.Serve.Flight, Insecure: cfg.Serve.Insecure,
-		Version: revision(), Log: log,
+		Version: revision(), Registry: reg, Log: log,
 	})
 }

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"golang.org/x/sync/errgroup"
 
 	"chronicle/store/blob"
 	"chronicle/store/tier"
@@ -22,7 +23,8 @@ func tierCommand() *cobra.Command {
 		Short: "Move sealed segments to the archive (one zone, for production)",
 		Long: `Move sealed segments from the hot queues to the warm tier, and on to the cold one,
 when they have the age for it. Every move is verified and recorded in the manifest;
-killed at any moment, the next run finishes or undoes it.`,
+killed at any moment, the next run finishes or undoes it. With --metrics it shows what
+it does at http://ADDRESS/metrics.`,
 		Example: `  chronicle tier --once --dry-run
   chronicle tier --once --all
   chronicle tier --warm-after 2h --cold-after 168h --cold-dir /mnt/nfs/chronicle`,
@@ -36,7 +38,7 @@ killed at any moment, the next run finishes or undoes it.`,
 				once = true
 			}
 			if !once {
-				return runTier(cmd.Context(), cfg, cfg.logger())
+				return tierZone(cmd.Context(), cfg, cfg.logger())
 			}
 			return tierOnce(cmd.Context(), cfg, tier.OnceOptions{DryRun: dryRun, All: all}, cmd.OutOrStdout())
 		},
@@ -47,6 +49,8 @@ killed at any moment, the next run finishes or undoes it.`,
 	f.BoolVar(&all, "all", false, "move every sealed segment, whatever its age")
 	addTierFlags(f, 2*time.Hour)
 	f.Duration("tier-interval", 10*time.Second, "time between two looks for segments to move")
+	addMetricsFlag(f, "tier")
+	addInsecureFlag(f, "tier")
 	return cmd
 }
 
@@ -59,15 +63,29 @@ func (c *Config) tiers() []tier.Policy {
 	return policies
 }
 
-func openTier(ctx context.Context, cfg *Config, log *slog.Logger) (*tier.Agent, error) {
+func openTier(ctx context.Context, cfg *Config, log *slog.Logger, c *tierCounts) (*tier.Agent, error) {
 	return tier.Open(ctx, tier.Options{
-		Clean: cfg.cleanDir(), Manifest: cfg.manifestDir(), Tiers: cfg.tiers(), Poll: cfg.Tier.Interval, Log: log,
+		Clean: cfg.cleanDir(), Manifest: cfg.manifestDir(), Tiers: cfg.tiers(), Poll: cfg.Tier.Interval, Observe: c.add, Log: log,
 	})
 }
 
+// tierZone is the zone as a process of its own, with its metrics.
+func tierZone(ctx context.Context, cfg *Config, log *slog.Logger) error {
+	m, err := openMonitor(cfg.Tier.Metrics, cfg.Tier.Insecure, log)
+	if err != nil {
+		return err
+	}
+	counts := new(tierCounts)
+	m.tier(counts)
+	g, running := errgroup.WithContext(ctx)
+	g.Go(func() error { return m.Serve(running) })
+	g.Go(func() error { return runTier(running, cfg, log, counts) })
+	return g.Wait()
+}
+
 // runTier moves segments as they become due until ctx is done.
-func runTier(ctx context.Context, cfg *Config, log *slog.Logger) error {
-	a, err := openTier(ctx, cfg, log)
+func runTier(ctx context.Context, cfg *Config, log *slog.Logger, c *tierCounts) error {
+	a, err := openTier(ctx, cfg, log, c)
 	if err != nil {
 		return err
 	}
@@ -75,7 +93,7 @@ func runTier(ctx context.Context, cfg *Config, log *slog.Logger) error {
 }
 
 func tierOnce(ctx context.Context, cfg *Config, opts tier.OnceOptions, out io.Writer) error {
-	a, err := openTier(ctx, cfg, cfg.logger())
+	a, err := openTier(ctx, cfg, cfg.logger(), new(tierCounts))
 	if err != nil {
 		return err
 	}

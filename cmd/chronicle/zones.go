@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"log/slog"
 
-	"chronicle/ingest/etl"
 	"chronicle/query"
 	"chronicle/store/queue"
 )
@@ -40,13 +39,6 @@ func tellRecovery(log *slog.Logger, rec queue.Recovery) {
 	if rec.LostRecords > 0 || len(rec.SetAside) > 0 || len(rec.Lowered) > 0 {
 		log.Error("a crash of the machine has cost the raw queue records", "records_after_the_loss", rec.LostRecords,
 			"saved_to", rec.SavedTo, "segments_set_aside", rec.SetAside, "consumers_ahead", rec.Lowered, "last_seq", rec.LastSeq)
-	}
-}
-
-func (c *Config) etlConfig(log *slog.Logger) etl.Config {
-	return etl.Config{
-		RawDir: c.rawDir(), CleanDir: c.cleanDir(), StateDir: c.stateDir(),
-		Policy: c.policy(), CheckpointEvery: c.ETL.CheckpointEvery, Log: log,
 	}
 }
 

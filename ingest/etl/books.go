@@ -37,7 +37,7 @@ func (e *ETL) chained(inst *instrument, kind market.Kind, ev *market.BookEvent, 
 	case kind == market.KindSnapshot && inst.waiting:
 		return e.join(inst, ev, time, eventTime)
 	case kind == market.KindSnapshot && ev.Seq < inst.seq:
-		e.counters.stale.Add(1) // the book is newer than this snapshot of it
+		e.n.Stale++ // the book is newer than this snapshot of it
 		return nil
 	case kind == market.KindSnapshot:
 		inst.bad, inst.fresh = false, true
@@ -45,7 +45,7 @@ func (e *ETL) chained(inst *instrument, kind market.Kind, ev *market.BookEvent, 
 	case inst.waiting:
 		return e.hold(inst, ev, time, eventTime)
 	case ev.Seq <= inst.seq:
-		e.counters.stale.Add(1) // a repetition; applying it would put old sizes back
+		e.n.Stale++ // a repetition; applying it would put old sizes back
 		return nil
 	case ev.PrevSeq == inst.seq || inst.fresh && ev.PrevSeq <= inst.seq:
 		inst.fresh = false
@@ -68,7 +68,7 @@ func (e *ETL) hold(inst *instrument, ev *market.BookEvent, time, eventTime int64
 	held := *ev
 	held.Entries = slices.Clone(ev.Entries)
 	inst.pending = append(inst.pending, pendingEvent{Time: time, EventTime: eventTime, Event: held})
-	if len(inst.pending) < e.policy.MaxPending {
+	if len(inst.pending) < inst.policy.MaxPending {
 		return nil
 	}
 	return e.release(inst, len(inst.pending))
@@ -97,7 +97,7 @@ func (e *ETL) join(inst *instrument, snap *market.BookEvent, time, eventTime int
 		contained++
 	}
 	if contained < len(inst.pending) && inst.pending[contained].Event.PrevSeq > snap.Seq {
-		e.counters.stale.Add(1)
+		e.n.Stale++
 		e.log.Warn("snapshot is older than the events that wait for it; waiting for the next",
 			"symbol", inst.def.SymbolID(), "snapshot_seq", snap.Seq, "first_held_prev_seq", inst.pending[contained].Event.PrevSeq)
 		return nil
@@ -127,6 +127,9 @@ func (e *ETL) join(inst *instrument, snap *market.BookEvent, time, eventTime int
 // snapshot that it makes due, then a marker if it shows the book to be wrong, then
 // the event itself.
 func (e *ETL) emit(inst *instrument, kind market.Kind, ev *market.BookEvent, time, eventTime int64) error {
+	if err := e.restore(inst); err != nil {
+		return err
+	}
 	s := e.stream(inst, bookStream)
 	var trades []market.Trade
 	if inst.def.BookType == market.L3 && kind == market.KindBook {
@@ -176,14 +179,20 @@ func (e *ETL) apply(inst *instrument, kind market.Kind, ev *market.BookEvent, ti
 		ev.Entries = inst.book.Truncate(market.Bid, inst.def.Depth, ev.Entries)
 		ev.Entries = inst.book.Truncate(market.Ask, inst.def.Depth, ev.Entries)
 	}
-	e.counters.bad.Add(uint64(res.Duplicate + res.Invalid))
+	e.n.BadEntries += uint64(res.Duplicate + res.Invalid)
 	var cause market.GapCause
 	if ev.Attr&market.AttrChecksum != 0 && !e.verify(inst, ev.Checksum) {
 		cause = market.GapChecksum
 	}
 	if inst.def.BookType == market.L3 && res.Unknown > 0 {
-		e.counters.unknown.Add(1)
+		e.n.UnknownOrders++
 		cause = market.GapUnknownOrder
+	}
+	if inst.book.Crossed() {
+		e.n.Crossed++
+		if inst.def.BookType == market.L2 && cause == "" {
+			cause = market.GapCrossed
+		}
 	}
 	if cause == "" {
 		return nil
@@ -201,10 +210,10 @@ func (e *ETL) verify(inst *instrument, want uint32) bool {
 		return true // the venue's rule is not known, so nothing can be said
 	}
 	if got != want {
-		e.counters.checksumsBad.Add(1)
+		e.n.ChecksumsBad++
 		return false
 	}
-	e.counters.checksumsGood.Add(1)
+	e.n.ChecksumsGood++
 	return true
 }
 
@@ -222,12 +231,16 @@ func (e *ETL) snapshotDue(s *stream, time, eventTime int64) bool {
 	if eventTime == market.UndefTimestamp {
 		eventTime = time
 	}
-	return s.deltas >= max(e.policy.ReplayBudget, 2*s.snapshotSize) || eventTime-s.snapshotTime >= int64(e.policy.SnapshotInterval)
+	p := s.inst.policy
+	return s.deltas >= max(p.ReplayBudget, 2*s.snapshotSize) || eventTime-s.snapshotTime >= int64(p.SnapshotInterval)
 }
 
 // inject writes the book as it stands, in the place and at the time of the record
 // that made it due.
 func (e *ETL) inject(inst *instrument, rawSeq uint64, time, eventTime int64) error {
+	if err := e.restore(inst); err != nil {
+		return err
+	}
 	snap := &e.scratch.snapshot
 	*snap = market.BookEvent{
 		RawSeq: rawSeq, Seq: inst.seq,
@@ -241,7 +254,7 @@ func (e *ETL) inject(inst *instrument, rawSeq uint64, time, eventTime int64) err
 	if inst.bad {
 		snap.Flags |= market.FlagMaybeBadBook
 	}
-	e.counters.snapshots.Add(1)
+	e.n.Snapshots++
 	return e.write(inst.streams[bookStream], market.KindSnapshot, snap, time, eventTime)
 }
 
@@ -258,12 +271,21 @@ func (e *ETL) write(s *stream, kind market.Kind, ev *market.BookEvent, time, eve
 	rec := queue.Record{Time: time, EventTime: eventTime, Kind: uint16(kind)}
 	if kind == market.KindSnapshot {
 		rec.Flags = queue.FlagKey
-		s.deltas, s.snapshotTime, s.snapshotSize = 0, eventTime, len(ev.Entries)
-		if eventTime == market.UndefTimestamp {
-			s.snapshotTime = time
-		}
-	} else {
-		s.deltas += len(ev.Entries)
 	}
+	s.count(kind, ev, s.next, time, eventTime)
+	s.inst.carried = 0
 	return s.commit(rec, n, b != nil)
+}
+
+// count keeps what the snapshot policy and a restart need to know of a book
+// record: the stream's sequence seq.
+func (s *stream) count(kind market.Kind, ev *market.BookEvent, seq uint64, time, eventTime int64) {
+	if kind != market.KindSnapshot {
+		s.deltas += len(ev.Entries)
+		return
+	}
+	s.deltas, s.snapshotSeq, s.snapshotTime, s.snapshotSize = 0, seq, eventTime, len(ev.Entries)
+	if eventTime == market.UndefTimestamp {
+		s.snapshotTime = time
+	}
 }

@@ -15,11 +15,13 @@
 //     session, the empty book) proves the book again.
 //   - The first record of every book segment is a snapshot, so a book at any
 //     moment inside a segment needs that segment alone.
+//   - A segment is sealed only when a checkpoint lies beyond it. So a restart from
+//     the checkpoint never needs a sealed one, which may be anywhere by then.
 //
 // Commit points: a clean record is committed by the queue's own commit word. The
-// checkpoint is one atomic file; it is written after the streams were synced, so
-// the streams are never behind it. A crash before a checkpoint costs work on
-// restart, never records; a crash after it costs nothing.
+// checkpoint is one atomic file; it is written after the raw queue and the streams
+// were synced up to it, so neither is ever behind it. A crash before a checkpoint
+// costs work on restart, never records; a crash after it costs nothing.
 //
 // An [ETL] is used by one goroutine; [ETL.Stats] may be called from any.
 package etl
@@ -30,7 +32,7 @@ import (
 	"fmt"
 	"log/slog"
 	"path/filepath"
-	"sync/atomic"
+	"sync"
 	"time"
 
 	"chronicle/book"
@@ -62,7 +64,7 @@ type Config struct {
 	Shard  string
 
 	// CheckpointEvery is the number of raw records between two checkpoints; it
-	// bounds the work after a crash. Default 500,000.
+	// bounds the work after a crash. Default 2,000,000.
 	CheckpointEvery uint64
 
 	// CheckpointInterval is the longest time between two checkpoints while there is
@@ -73,9 +75,8 @@ type Config struct {
 	// nothing that lies after its latest checkpoint. Default "etl".
 	Consumer string
 
-	// SyncInterval is passed to the clean queues: how much an OS crash may cost
-	// since the last checkpoint. Default 0: synced at checkpoints only.
-	SyncInterval time.Duration
+	// MaxOpen bounds the clean queues that are mapped at a time. Default 16,384.
+	MaxOpen int
 
 	// NoSync leaves out every fsync of the clean queues: for tests and benchmarks,
 	// where nobody pulls the plug. Default: false.
@@ -84,60 +85,38 @@ type Config struct {
 	Log *slog.Logger // default: discards
 }
 
-// Policy decides where snapshots go and where segments are cut. It is part of
-// the data path's input: a change takes effect after everything that the old
-// one may have produced has been produced.
-type Policy struct {
-	SnapshotInterval time.Duration // event time between snapshots of a changing book; default 60 s
-	ReplayBudget     int           // entries after a snapshot that make the next one due, or twice the snapshot's own if that is more; default 2,000
-	RollInterval     time.Duration // segments of RollMinBytes or more are cut at multiples of it in capture time, all at 0:00 UTC; default 1 h
-	RollMinBytes     int64         // see RollInterval; default 1 MiB
-	RollBytes        int64         // a segment is cut when it holds this many bytes; default 64 MiB
-	MaxPending       int           // most events held back while a book waits for its snapshot; default 50,000
-}
-
-func (p Policy) withDefaults() Policy {
-	if p.SnapshotInterval <= 0 {
-		p.SnapshotInterval = time.Minute
-	}
-	if p.ReplayBudget <= 0 {
-		p.ReplayBudget = 2_000
-	}
-	if p.RollInterval <= 0 {
-		p.RollInterval = time.Hour
-	}
-	if p.RollBytes <= 0 {
-		p.RollBytes = 64 << 20
-	}
-	if p.MaxPending <= 0 {
-		p.MaxPending = 50_000
-	}
-	return p
-}
-
 // ETL is the pipeline from one raw queue to its clean queues.
 type ETL struct {
-	cfg    Config
-	log    *slog.Logger
-	lock   *filelock.Lock
-	raw    *queue.Tailer
-	passed *queue.Consumer // what the raw queue need not keep for us
-	policy Policy          // in force now
+	cfg      Config
+	log      *slog.Logger
+	lock     *filelock.Lock
+	raw      *queue.Tailer
+	passed   *queue.Consumer // what the raw queue need not keep for us
+	policies *policies       // in force now
+	shards   *shards
+	group    *queue.Group // the clean queues
+	carry    *carry
 
 	// Owned by the pipeline's goroutine; all of it is in the checkpoint.
 	rawSeq      uint64 // last raw record processed
-	rollMark    int64  // number of the current roll interval; 0 before the first record
+	rawID       string // of the raw queue that rawSeq is a place in
+	rolled      int64  // capture time up to which segments were cut; 0 before the first record
 	rollReset   bool   // a source began: its clock may be an older one
-	ids         map[uint32]*instrument
+	ids         bindings
 	instruments []*instrument // in order of first definition
 	bySymbol    map[market.SymbolID]*instrument
 	channels    map[string]*channel
 
+	rollAt          int64 // capture time at which segments may be cut next
 	sinceCheckpoint uint64
+	checkpointSeq   uint64    // rawSeq of the checkpoint on disk
 	checkpointed    time.Time // when, by the monotonic clock; not in the data path
 	failed          error     // what ended the pipeline inside a record: its state is of no moment
 	scratch         scratch
-	counters        counters
+	n               Stats // counted so far
+
+	mu    sync.Mutex
+	shown Stats // guarded by mu: what Stats gives
 }
 
 // scratch holds buffers that are reused from record to record.
@@ -151,11 +130,11 @@ type scratch struct {
 }
 
 // Open takes the ETL's lock, loads the checkpoint if there is one, and attaches
-// to the raw queue. If the policy has changed it first processes, under the old
-// policy, all that the raw queue holds.
+// to the raw queue. If a policy has changed it first processes, under the old
+// one, all that the raw queue holds.
 func Open(ctx context.Context, cfg Config) (*ETL, error) {
 	if cfg.CheckpointEvery == 0 {
-		cfg.CheckpointEvery = 500_000
+		cfg.CheckpointEvery = 2_000_000
 	}
 	if cfg.CheckpointInterval <= 0 {
 		cfg.CheckpointInterval = time.Minute
@@ -166,44 +145,61 @@ func Open(ctx context.Context, cfg Config) (*ETL, error) {
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
-	cfg.Policy = cfg.Policy.withDefaults()
+	want, err := newPolicies(cfg.Policy, cfg.Groups)
+	if err != nil {
+		return nil, fmt.Errorf("etl: %w", err)
+	}
+	shards, err := newShards(cfg.Shards, cfg.Shard)
+	if err != nil {
+		return nil, fmt.Errorf("etl: %w", err)
+	}
 	lock, err := filelock.Acquire(filepath.Join(cfg.StateDir, "lock"))
 	if err != nil {
 		return nil, fmt.Errorf("etl: %w", err)
 	}
 	e := &ETL{
-		cfg: cfg, log: cfg.Log, lock: lock, policy: cfg.Policy,
-		ids:      map[uint32]*instrument{},
+		cfg: cfg, log: cfg.Log, lock: lock, policies: want, shards: shards,
+		group:    queue.NewGroup(queue.GroupOptions{MaxOpen: cfg.MaxOpen, NoSync: cfg.NoSync}),
 		bySymbol: map[market.SymbolID]*instrument{},
 		channels: map[string]*channel{},
 	}
-	if err := e.start(ctx); err != nil {
+	if err := e.start(ctx, want); err != nil {
 		return nil, errors.Join(err, e.abandon())
 	}
 	return e, nil
 }
 
-func (e *ETL) start(ctx context.Context) error {
+func (e *ETL) start(ctx context.Context, want *policies) error {
+	var err error
+	if e.carry, err = openCarry(filepath.Join(e.cfg.StateDir, "books.q"), e.cfg.NoSync); err != nil {
+		return err
+	}
 	found, err := e.loadCheckpoint()
 	if err != nil {
 		return err
 	}
-	if !found {
-		if err := e.beginWithOldest(); err != nil {
-			return err
-		}
+	if e.passed, err = queue.RegisterConsumer(e.cfg.RawDir, e.cfg.Consumer); err != nil {
+		return fmt.Errorf("etl: %w", err)
 	}
-	if err := e.register(); err != nil {
+	if found {
+		err = e.sameRawQueue()
+	} else {
+		err = e.beginWithOldest()
+	}
+	if err != nil {
 		return err
 	}
+	// The raw queue keeps what comes after the checkpoint. A position beyond it (the
+	// checkpoint is an older copy, or was deleted) is taken back.
+	e.passed.Rewind(e.rawSeq + 1)
 	if e.raw, err = queue.OpenTailer(e.cfg.RawDir, e.rawSeq+1); err != nil {
 		return fmt.Errorf("etl: raw queue: %w", err)
 	}
-	if found && e.policy != e.cfg.Policy {
+	if found && !e.policies.equal(want) {
 		if err := e.CatchUp(ctx); err != nil {
 			return err
 		}
-		e.policy = e.cfg.Policy
+		e.enforce(want)
 		return e.Checkpoint()
 	}
 	if !found {
@@ -212,15 +208,16 @@ func (e *ETL) start(ctx context.Context) error {
 	return nil
 }
 
-// register makes the raw queue keep what comes after the checkpoint. A position
-// beyond it (the checkpoint is an older copy, or was deleted) is taken back.
-func (e *ETL) register() error {
-	var err error
-	if e.passed, err = queue.RegisterConsumer(e.cfg.RawDir, e.cfg.Consumer); err != nil {
-		return fmt.Errorf("etl: %w", err)
+// enforce puts policies in force.
+func (e *ETL) enforce(p *policies) {
+	e.policies = p
+	for _, inst := range e.instruments {
+		inst.policy = p.of(inst.def.SymbolID())
 	}
-	e.passed.Rewind(e.rawSeq + 1)
-	return nil
+	e.rollAt = 0
+	if e.rolled > 0 {
+		e.rollAt = p.nextRoll(e.rolled)
+	}
 }
 
 // beginWithOldest begins, for want of a checkpoint, with the oldest record that
@@ -228,6 +225,9 @@ func (e *ETL) register() error {
 // again from the very first.
 func (e *ETL) beginWithOldest() error {
 	oldest, _, err := queue.Bounds(e.cfg.RawDir)
+	if err == nil {
+		e.rawID, err = queue.ID(e.cfg.RawDir)
+	}
 	if err != nil {
 		return fmt.Errorf("etl: raw queue: %w", err)
 	}
@@ -244,12 +244,12 @@ func (e *ETL) beginWithOldest() error {
 	}
 	e.log.Warn("the raw queue's beginning is gone: starting with its oldest record", "oldest", oldest)
 	e.rawSeq = oldest - 1
-	e.counters.rawSeq.Store(e.rawSeq)
 	return nil
 }
 
 // CatchUp processes what the raw queue holds now and returns.
 func (e *ETL) CatchUp(ctx context.Context) error {
+	defer e.publish()
 	for n := 0; ; n++ {
 		if n&1023 == 0 && ctx.Err() != nil {
 			return ctx.Err()
@@ -303,10 +303,12 @@ func (e *ETL) step() (bool, error) {
 		e.failed = fmt.Errorf("etl: raw record %d (%v): %w", r.Seq, market.Kind(r.Kind), err)
 		return false, e.failed
 	}
-	e.rawSeq = r.Seq
-	e.counters.rawSeq.Store(r.Seq)
-	e.counters.records.Add(1)
+	e.rawSeq, e.n.RawTime = r.Seq, r.Time
+	e.n.Records++
 	e.sinceCheckpoint++
+	if e.n.Records&1023 == 0 {
+		e.publish()
+	}
 	if e.sinceCheckpoint >= e.cfg.CheckpointEvery {
 		return true, e.Checkpoint()
 	}
@@ -326,12 +328,16 @@ func (e *ETL) process(r *queue.Record) error {
 	case market.KindGap:
 		return e.rawGap(r)
 	}
-	inst, ok := e.ids[r.Tag]
-	if !ok {
+	bound := e.ids.get(r.Tag)
+	if bound == nil {
 		return fmt.Errorf("instrument id %d was never defined: %w", r.Tag, market.ErrCorrupt)
 	}
+	inst := bound.inst
+	if inst == nil {
+		return nil // another shard's
+	}
 	if !e.admits(inst, r) {
-		e.counters.behind.Add(1)
+		e.n.Behind++
 		return nil
 	}
 	switch market.Kind(r.Kind) {
@@ -366,28 +372,40 @@ func (e *ETL) admits(inst *instrument, r *queue.Record) bool {
 	ok := s.admits(r.Time)
 	if !ok && !known {
 		e.log.Error("this source is older than what the archive holds of the symbol and is left out: replay recordings in order of time, or into a root of their own",
-			"symbol", inst.def.SymbolID().String(), "stream", s.name, "source_begins", r.Time, "archive_ends", s.lastTime)
+			"symbol", inst.def.SymbolID().String(), "stream", s.name, "source_begins", r.Time, "archive_ends", s.oldTime)
 	}
 	return ok
 }
 
-// rollByTime ends all segments when capture time enters a new roll interval. A
-// time that runs backwards rolls nothing; a new source may start an older clock.
+// rollByTime cuts the segments that are due for it when capture time enters a new
+// roll interval, and all at 0:00 UTC. A time that runs backwards cuts nothing; a
+// new source may start an older clock.
 func (e *ETL) rollByTime(t int64) error {
 	if t <= 0 {
 		return nil // a session record of a recording has no time of its own
 	}
-	mark := t / int64(e.policy.RollInterval)
-	if e.rollMark == 0 || e.rollReset && mark < e.rollMark {
-		e.rollMark, e.rollReset = mark, false
-		return nil
-	}
+	older := e.rollReset && t < e.rolled
 	e.rollReset = false
-	if mark <= e.rollMark {
+	if t < e.rollAt && !older {
 		return nil
 	}
-	e.rollMark = mark
-	return e.rollAll()
+	from := e.rolled
+	e.rolled, e.rollAt = t, e.policies.nextRoll(t)
+	if from == 0 || older {
+		return nil
+	}
+	for _, inst := range e.instruments {
+		may, must := inst.policy.rollDue(from, t)
+		for _, s := range inst.streams {
+			if s == nil || !must && !(may && s.bytes >= inst.policy.RollMinBytes) {
+				continue
+			}
+			if err := s.roll(); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 // rollAll ends the current segment of every stream.
@@ -405,26 +423,26 @@ func (e *ETL) rollAll() error {
 	return nil
 }
 
-// Close writes a checkpoint and closes every stream, leaving the last segments
-// open for the next start. After a failure inside a record there is no checkpoint
+// Close writes a checkpoint, seals every segment that was cut, and closes the
+// streams, leaving the last segments open for the next start. After a failure inside a record there is no checkpoint
 // to write: the record's streams are between two states, and the next start makes
 // what is missing from the last checkpoint.
 func (e *ETL) Close() error {
 	if e.failed != nil {
 		return e.abandon()
 	}
-	return errors.Join(e.Checkpoint(), e.abandon())
+	err := e.Checkpoint()
+	if err == nil {
+		err = e.group.Wait()
+	}
+	return errors.Join(err, e.abandon())
 }
 
 // abandon releases everything without a checkpoint.
 func (e *ETL) abandon() error {
-	var errs []error
-	for _, inst := range e.instruments {
-		for _, s := range inst.streams {
-			if s != nil {
-				errs = append(errs, s.close())
-			}
-		}
+	errs := []error{e.group.Close()}
+	if e.carry != nil {
+		errs = append(errs, e.carry.close())
 	}
 	if e.raw != nil {
 		errs = append(errs, e.raw.Close())
@@ -433,37 +451,4 @@ func (e *ETL) abandon() error {
 		errs = append(errs, e.passed.Close())
 	}
 	return errors.Join(append(errs, e.lock.Release())...)
-}
-
-// Stats counts what has been done since Open.
-type Stats struct {
-	RawSeq        uint64 `json:"raw_seq"`        // last raw record processed
-	Records       uint64 `json:"records"`        // raw records processed
-	Written       uint64 `json:"written"`        // clean records appended
-	Repeated      uint64 `json:"repeated"`       // clean records made again that the streams already held
-	Snapshots     uint64 `json:"snapshots"`      // synthetic snapshots among Written and Repeated
-	Gaps          uint64 `json:"gaps"`           // gap markers
-	ChecksumsGood uint64 `json:"checksums_good"` // venue checksums that matched
-	ChecksumsBad  uint64 `json:"checksums_bad"`  // venue checksums that did not match
-	UnknownOrders uint64 `json:"unknown_orders"` // messages that name an order which the book does not hold
-	BadEntries    uint64 `json:"bad_entries"`    // entries that a book refused: duplicate ids, no side, overflow
-	Stale         uint64 `json:"stale"`          // repeated events and snapshots that are older than the book
-	Behind        uint64 `json:"behind"`         // records left out because their source is older than the stream
-	Instruments   uint64 `json:"instruments"`
-}
-
-type counters struct {
-	rawSeq, records, written, repeated, snapshots, gaps                   atomic.Uint64
-	checksumsGood, checksumsBad, unknown, bad, stale, behind, instruments atomic.Uint64
-}
-
-// Stats may be called from any goroutine.
-func (e *ETL) Stats() Stats {
-	c := &e.counters
-	return Stats{
-		RawSeq: c.rawSeq.Load(), Records: c.records.Load(), Written: c.written.Load(), Repeated: c.repeated.Load(),
-		Snapshots: c.snapshots.Load(), Gaps: c.gaps.Load(),
-		ChecksumsGood: c.checksumsGood.Load(), ChecksumsBad: c.checksumsBad.Load(),
-		UnknownOrders: c.unknown.Load(), BadEntries: c.bad.Load(), Stale: c.stale.Load(), Behind: c.behind.Load(), Instruments: c.instruments.Load(),
-	}
 }

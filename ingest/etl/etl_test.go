@@ -74,7 +74,7 @@ func level(side market.Side, price, size int64) market.Entry {
 func config(dir, out string) Config {
 	return Config{
 		RawDir: filepath.Join(dir, "raw.q"), CleanDir: filepath.Join(out, "clean"), StateDir: filepath.Join(out, "etl"),
-		Policy: Policy{RollInterval: time.Minute, SnapshotInterval: 10 * time.Second, ReplayBudget: 50, RollBytes: 20_000},
+		Policy: Policy{RollInterval: time.Minute, SnapshotInterval: 10 * time.Second, ReplayBudget: 50, RollMinBytes: 1, RollBytes: 20_000},
 		NoSync: true,
 	}
 }
@@ -134,6 +134,12 @@ func randomRaw(s *rawScript, rng *rand.Rand, n int) {
 	s.define(1, "v", "chained", market.L2, true)
 	s.define(2, "v", "plain", market.L2, false)
 	s.define(3, "v", "orders", market.L3, false)
+	randomEvents(s, rng, n)
+	s.session(market.SessionSourceEnd, "v")
+}
+
+// randomEvents writes n records of the instruments that are defined.
+func randomEvents(s *rawScript, rng *rand.Rand, n int) {
 	for i := range n {
 		s.now += rng.Int64N(second / 2)
 		price, size := 1000+rng.Int64N(20), rng.Int64N(5)
@@ -174,7 +180,6 @@ func randomRaw(s *rawScript, rng *rand.Rand, n int) {
 			s.now += 20 * second
 		}
 	}
-	s.session(market.SessionSourceEnd, "v")
 }
 
 func (s *rawScript) order(rng *rand.Rand, id uint64, side market.Side, price, size int64) {
@@ -348,8 +353,8 @@ func TestPolicyChangeOnRestart(t *testing.T) {
 	if e, err = Open(t.Context(), cfg); err != nil {
 		t.Fatal(err)
 	}
-	if e.rawSeq != s.w.NextSeq()-1 || e.policy != cfg.Policy.withDefaults() {
-		t.Errorf("at raw record %d of %d with policy %+v", e.rawSeq, s.w.NextSeq()-1, e.policy)
+	if e.rawSeq != s.w.NextSeq()-1 || e.policies.base != cfg.Policy.or(defaultPolicy) {
+		t.Errorf("at raw record %d of %d with policy %+v", e.rawSeq, s.w.NextSeq()-1, e.policies.base)
 	}
 	if err := e.Close(); err != nil {
 		t.Fatal(err)

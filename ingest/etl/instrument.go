@@ -1,6 +1,7 @@
 package etl
 
 import (
+	"bytes"
 	"fmt"
 
 	"chronicle/book"
@@ -13,8 +14,10 @@ import (
 // trusted, and its streams. All of it is in the checkpoint.
 type instrument struct {
 	def     market.Definition
+	policy  *Policy
 	streams [streamCount]*stream // nil until the stream's first record
-	book    *book.Book
+	book    *book.Book           // nil after a restart until it is needed, see restore.go
+	carried uint64               // the book's place in the carry, while no stream has it; see carry.go
 	check   checksum.Checker
 
 	bad       bool   // the book may be wrong
@@ -44,7 +47,7 @@ type channel struct {
 
 func (e *ETL) newInstrument(def market.Definition) *instrument {
 	inst := &instrument{
-		def: def, book: book.New(def.BookType),
+		def: def, policy: e.policies.of(def.SymbolID()), book: book.New(def.BookType),
 		lastEvent: market.UndefTimestamp, lastRecv: market.UndefTimestamp,
 	}
 	inst.distrust()
@@ -55,7 +58,6 @@ func (e *ETL) newInstrument(def market.Definition) *instrument {
 	}
 	e.instruments = append(e.instruments, inst)
 	e.bySymbol[def.SymbolID()] = inst
-	e.counters.instruments.Add(1)
 	return inst
 }
 
@@ -76,6 +78,9 @@ func (e *ETL) stream(inst *instrument, index int) *stream {
 
 // define binds an id to an instrument and keeps a changed definition.
 func (e *ETL) define(r *queue.Record) error {
+	if bound := e.ids.get(r.Tag); bound != nil && bytes.Equal(bound.body, r.Body) {
+		return nil // feeds repeat their definitions
+	}
 	def, err := market.DecodeJSON[market.Definition](r.Body)
 	if err != nil {
 		return err
@@ -85,22 +90,31 @@ func (e *ETL) define(r *queue.Record) error {
 		id = r.Tag
 	}
 	def.ID = 0
+	if _, err := market.ParseSymbolID(def.SymbolID().String()); err != nil {
+		return fmt.Errorf("definition: %w", err)
+	}
+	ours, err := e.shards.has(def.SymbolID())
+	if err != nil {
+		return err
+	}
+	if !ours {
+		e.ids.set(id, binding{body: bytes.Clone(r.Body)})
+		return nil
+	}
 	inst := e.bySymbol[def.SymbolID()]
+	known := inst != nil && inst.def == *def
 	switch {
 	case inst == nil:
-		if _, err := market.ParseSymbolID(def.SymbolID().String()); err != nil {
-			return fmt.Errorf("definition: %w", err)
-		}
 		inst = e.newInstrument(*def)
-	case inst.def == *def:
-		e.ids[id] = inst
-		return nil
-	default:
+	case !known:
 		if err := e.redefine(inst, *def); err != nil {
 			return err
 		}
 	}
-	e.ids[id] = inst
+	e.ids.set(id, binding{inst: inst, body: bytes.Clone(r.Body)})
+	if known {
+		return nil
+	}
 	body := raw(market.EncodeJSON(def))
 	return e.stream(inst, statusStream).put(market.KindDefinition, r.Time, r.EventTime, len(body), body)
 }
@@ -119,7 +133,7 @@ func (e *ETL) redefine(inst *instrument, def market.Definition) error {
 		}
 	}
 	if old.PriceExponent != def.PriceExponent || old.SizeExponent != def.SizeExponent || old.BookType != def.BookType {
-		inst.book = book.New(def.BookType)
+		inst.book, inst.carried = book.New(def.BookType), 0
 		inst.pending = nil
 		inst.distrust()
 	}

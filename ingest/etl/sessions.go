@@ -13,9 +13,12 @@ func (e *ETL) session(r *queue.Record) error {
 	}
 	switch s.Event {
 	case market.SessionSourceBegin:
-		clear(e.ids) // the source numbers its instruments anew
+		if err := e.newSource(r); err != nil {
+			return err
+		}
+		e.ids.clear() // the source numbers its instruments anew
 		e.rollReset = true
-		e.awaitSource()
+		e.awaitSource(s.Input != "")
 		return e.outage(s, r)
 	case market.SessionConnect:
 		return e.reconnect(s)
@@ -30,12 +33,13 @@ func (e *ETL) session(r *queue.Record) error {
 	return nil
 }
 
-// awaitSource makes every stream look at the clock of the source that begins.
-func (e *ETL) awaitSource() {
+// awaitSource makes every stream look at the clock of the recording that begins. A
+// live source is never older than what is here, whatever the machine's clock says.
+func (e *ETL) awaitSource(recording bool) {
 	for _, inst := range e.instruments {
 		for _, s := range inst.streams {
 			if s != nil {
-				s.begun, s.behind = false, false
+				s.begun, s.behind, s.oldTime = !recording, false, s.lastTime
 			}
 		}
 	}
@@ -106,8 +110,7 @@ func (e *ETL) clearBook(inst *instrument, r *queue.Record) error {
 		inst.bad = true
 	}
 	if inst.streams[bookStream] == nil {
-		inst.book.Clear()
-		return nil
+		return nil // nothing was ever in it
 	}
 	empty := market.BookEvent{
 		RawSeq: r.Seq, Flags: market.FlagSnapshot | market.FlagLast,
@@ -176,7 +179,7 @@ func (e *ETL) mark(inst *instrument, gap *market.Gap, time int64) error {
 				return err
 			}
 		}
-		e.counters.gaps.Add(1)
+		e.n.Gaps++
 		if err := s.append(market.KindGap, time, market.UndefTimestamp, len(body), body); err != nil {
 			return err
 		}
@@ -188,7 +191,7 @@ func (e *ETL) mark(inst *instrument, gap *market.Gap, time int64) error {
 // beside it came as they were sent.
 func concernsBook(cause market.GapCause) bool {
 	switch cause {
-	case market.GapChain, market.GapChecksum, market.GapUnknownOrder:
+	case market.GapChain, market.GapChecksum, market.GapUnknownOrder, market.GapCrossed:
 		return true
 	}
 	return false

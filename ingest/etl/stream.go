@@ -21,7 +21,7 @@ type stream struct {
 	inst *instrument
 	name string
 
-	w      *queue.Writer // nil until the first record
+	w      *queue.Member // nil until the first record, and after a restart until it is needed
 	stored uint64        // next sequence of the queue when it was opened
 	tail   *queue.Record // the last record that was stored then, while the pipeline is behind it
 	made   []byte        // body of the record to be compared with tail
@@ -31,13 +31,15 @@ type stream struct {
 	bytes   int64  // their size in bytes
 
 	lastTime int64 // largest capture time written
-	begun    bool  // the current source has written to it
+	oldTime  int64 // the same when the current source began
+	begun    bool  // a record of the current source has come for it
 	behind   bool  // the current source is older than what is already here: it is left out
 
 	// Book streams only.
-	deltas       int   // entries since the last snapshot
-	snapshotTime int64 // event time of the last snapshot
-	snapshotSize int   // its entries
+	deltas       int    // entries since the last snapshot
+	snapshotSeq  uint64 // the last snapshot's place in this stream
+	snapshotTime int64  // its event time
+	snapshotSize int    // its entries
 }
 
 // streamIndex gives the fixed place of a stream in instrument.streams.
@@ -58,11 +60,8 @@ func StreamDir(cleanDir, venue, symbol, stream string) string {
 
 // open attaches to the stream's queue and checks that it is not behind.
 func (s *stream) open() error {
-	dir := StreamDir(s.e.cfg.CleanDir, s.inst.def.Venue, s.inst.def.Symbol, s.name)
-	w, err := queue.OpenWriter(dir, queue.Options{
-		ManualRoll: true, Meta: s.meta(), SyncInterval: s.e.cfg.SyncInterval,
-		SegmentBytes: s.e.policy.RollBytes, NoSync: s.e.cfg.NoSync,
-	})
+	dir := s.dir()
+	w, err := s.e.group.Open(dir, queue.Options{ManualRoll: true, Meta: s.meta(), SegmentBytes: s.inst.policy.RollBytes})
 	if err != nil {
 		return fmt.Errorf("clean stream: %w", err)
 	}
@@ -75,6 +74,10 @@ func (s *stream) open() error {
 		s.tail, err = storedRecord(dir, s.stored-1)
 	}
 	return err
+}
+
+func (s *stream) dir() string {
+	return StreamDir(s.e.cfg.CleanDir, s.inst.def.Venue, s.inst.def.Symbol, s.name)
 }
 
 // storedRecord reads one record of a queue; nil when its segment has been moved to
@@ -135,7 +138,7 @@ func (s *stream) admits(time int64) bool {
 		return true
 	}
 	if !s.begun {
-		s.behind = time < s.lastTime
+		s.behind = time < s.oldTime
 		s.begun = true
 	}
 	return !s.behind
@@ -149,7 +152,7 @@ func (s *stream) begin(n int) error {
 			return err
 		}
 	}
-	if s.records > 0 && s.bytes+int64(queue.RecordSize(n)) > s.e.policy.RollBytes {
+	if s.records > 0 && s.bytes+int64(queue.RecordSize(n)) > s.inst.policy.RollBytes {
 		return s.roll()
 	}
 	return nil
@@ -188,9 +191,9 @@ func (s *stream) commit(r queue.Record, n int, reserved bool) error {
 		if seq != s.next {
 			return fmt.Errorf("clean stream %s of %s wrote record %d as %d: %w", s.name, s.inst.def.SymbolID(), s.next, seq, ErrDiverged)
 		}
-		s.e.counters.written.Add(1)
+		s.e.n.Written++
 	} else {
-		s.e.counters.repeated.Add(1)
+		s.e.n.Repeated++
 	}
 	s.lastTime = max(s.lastTime, r.Time)
 	s.next++
@@ -211,8 +214,9 @@ func (s *stream) compare(r queue.Record) error {
 	return nil
 }
 
-// roll ends the current segment, if there is one. The queue itself is only
-// rolled when the pipeline has reached its end.
+// roll cuts the current segment, if there is one. The queue itself is only cut
+// when the pipeline has reached its end; the segment is sealed after the next
+// checkpoint.
 func (s *stream) roll() error {
 	if s.records == 0 {
 		return nil
@@ -227,16 +231,9 @@ func (s *stream) roll() error {
 		return nil
 	}
 	if err := s.w.Roll(); err != nil {
-		return fmt.Errorf("seal %s of %s: %w", s.name, s.inst.def.SymbolID(), err)
+		return fmt.Errorf("cut %s of %s: %w", s.name, s.inst.def.SymbolID(), err)
 	}
 	return nil
-}
-
-func (s *stream) close() error {
-	if s.w == nil {
-		return nil
-	}
-	return s.w.Close()
 }
 
 // firstFlag marks the first record of a segment as a place to start reading from.

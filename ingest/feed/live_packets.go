@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"math"
 	"runtime"
 	"strings"
 	"time"
@@ -142,6 +141,7 @@ type pump struct {
 	e        *emit.Emitter
 	decoder  packetDecoder
 	receiver *sequence.Receiver
+	clock    *emit.Clock
 	now      func() time.Time
 	lines    []*emit.LineCounters
 	packets  uint64
@@ -150,7 +150,7 @@ type pump struct {
 }
 
 func newPump(from PacketSource, e *emit.Emitter, format packetFormat, stream sequence.Options, now func() time.Time) *pump {
-	p := &pump{from: from, e: e, decoder: format.decoder(e), now: now}
+	p := &pump{from: from, e: e, decoder: format.decoder(e), clock: emit.NewClock(e), now: now}
 	p.receiver = sequence.NewReceiver(e, format.protocol, p.decoder, stream)
 	for _, name := range stream.Lines {
 		p.lines = append(p.lines, e.Line(name))
@@ -200,6 +200,7 @@ func (p *pump) batch() error {
 	if until > 0 {
 		p.until = until
 		p.receiver.Tick(until)
+		p.clock.Tick(until)
 	}
 	p.drops()
 	return nil
@@ -223,9 +224,6 @@ func (p *pump) drops() {
 
 // wait is how long nothing is due.
 func (p *pump) wait() time.Duration {
-	due := p.receiver.Due()
-	if due == math.MaxInt64 {
-		return maxWait
-	}
+	due := min(p.receiver.Due(), p.clock.Due())
 	return min(max(time.Duration(due-p.now().UnixNano()), 0), maxWait)
 }

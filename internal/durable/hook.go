@@ -23,12 +23,13 @@ const (
 	OpSyncRange                 // the mapped bytes [Off, Off+Len) of Path are msynced
 	OpDirty                     // the mapped bytes [Off, Off+Len) of Path are marked as changed
 	OpSyncDir                   // the directory at Path is fsynced
+	OpSyncFS                    // everything on the file system that has the directory at Path is written to the device
 )
 
 var kindNames = [...]string{
 	OpCreate: "create", OpMkdir: "mkdir", OpRename: "rename", OpLink: "link", OpUnlink: "unlink", OpWrite: "write",
 	OpAllocate: "allocate", OpPunch: "punch", OpTruncate: "truncate", OpSync: "sync", OpSyncRange: "sync range",
-	OpDirty: "dirty", OpSyncDir: "sync directory",
+	OpDirty: "dirty", OpSyncDir: "sync directory", OpSyncFS: "sync file system",
 }
 
 // String names the kind.

@@ -41,7 +41,9 @@
 //
 // A sync that fails leaves its pages as Linux does: not written and taken for
 // clean. A later sync does not write them unless they have been changed since, by
-// other bytes, by a write call, or by durable.Dirty.
+// other bytes, by a write call, or by durable.Dirty. When a sync of the whole file
+// system fails, no file of it is written, and each that should have been says so once,
+// at its own next sync.
 //
 // # What it does not see
 //

@@ -108,6 +108,8 @@ func (f *FS) failed(op *durable.Op, fault *Injected) error {
 	switch {
 	case op.Kind == durable.OpSync || op.Kind == durable.OpSyncRange:
 		return f.syncFailed(op)
+	case op.Kind == durable.OpSyncFS:
+		return f.syncFSFailed()
 	case fault.Half && op.Kind == durable.OpWrite:
 		return half(op.Path, op.Off, op.Data[:len(op.Data)/2])
 	case fault.Half && op.Kind == durable.OpAllocate:
@@ -132,6 +134,24 @@ func (f *FS) syncFailed(op *durable.Op) error {
 	}
 	n.forget(data, end)
 	return err
+}
+
+// syncFSFailed has the kernel take the pages of all files for clean. Each file that
+// had some tells so when it is synced itself the next time, and only then.
+func (f *FS) syncFSFailed() error {
+	for _, n := range f.nodes {
+		if n.dir {
+			continue
+		}
+		data, err := n.read()
+		if err != nil {
+			return err
+		}
+		if n.forget(data, int64(len(data))) {
+			n.failed = syscall.EIO
+		}
+	}
+	return nil
 }
 
 // half writes b to the file at path.

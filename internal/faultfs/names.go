@@ -71,6 +71,8 @@ func (f *FS) prepare(op *durable.Op) (done func() error, err error) {
 		}, err
 	case durable.OpSyncDir:
 		return f.dirSynced(op.Path)
+	case durable.OpSyncFS:
+		return f.allSynced()
 	}
 	n, err := f.see(op.Path)
 	if n == nil || err != nil {
@@ -79,7 +81,7 @@ func (f *FS) prepare(op *durable.Op) (done func() error, err error) {
 	switch op.Kind {
 	case durable.OpSync, durable.OpSyncRange:
 		data, err := n.read()
-		return func() error { n.persist(data, op.Off+op.Len, op.Kind == durable.OpSync); return nil }, err
+		return func() error { n.persist(data, op.Off+op.Len, op.Kind == durable.OpSync); return n.told() }, err
 	default:
 		return func() error { n.dirtied(op.Off, op.Len); return nil }, nil
 	}
@@ -136,6 +138,32 @@ func (f *FS) dirSynced(path string) (func() error, error) {
 	return func() error {
 		f.synced = until
 		f.commit(func(c *change, e *effect) bool { return c.number <= until && e.dir == dir })
+		return nil
+	}, nil
+}
+
+// allSynced prepares for the sync of everything: what there is now is on disk after
+// it, names and bytes.
+func (f *FS) allSynced() (func() error, error) {
+	if err := f.reconcileAll(f.top, map[*node]bool{}); err != nil {
+		return nil, err
+	}
+	until, data := f.changes, map[*node][]byte{}
+	for _, n := range f.nodes {
+		if n.dir {
+			continue
+		}
+		var err error
+		if data[n], err = n.read(); err != nil {
+			return nil, err
+		}
+	}
+	return func() error {
+		f.synced = until
+		f.commit(func(c *change, _ *effect) bool { return c.number <= until })
+		for n, b := range data {
+			n.persist(b, 0, true)
+		}
 		return nil
 	}, nil
 }

@@ -21,6 +21,10 @@ type node struct {
 	image []byte           // of a file: what is on disk
 	clean map[int64][]byte // of a file: pages that a failed sync has made the kernel take for clean
 
+	// failed is of a file that a failed sync of the file system should have written:
+	// its own next sync gives it.
+	failed error
+
 	names map[string]*node // of a directory: what is on disk
 	now   map[string]*node // of a directory: the names it has
 }
@@ -133,14 +137,24 @@ func (n *node) persist(data []byte, end int64, whole bool) {
 	n.image = image
 }
 
-// forget is a sync that failed: what it should have written is taken for clean.
-func (n *node) forget(data []byte, end int64) {
+// forget is a sync that failed: what it should have written is taken for clean. It
+// tells whether that was anything.
+func (n *node) forget(data []byte, end int64) (any bool) {
 	for at := int64(0); at < min(end, int64(len(data))); at += pageSize {
 		page := data[at:min(at+pageSize, int64(len(data)))]
 		if old := pageOf(n.image, at); !bytes.Equal(page, old) {
 			n.clean[at/pageSize] = bytes.Clone(page)
+			any = true
 		}
 	}
+	return any
+}
+
+// told gives, once, the error that a sync of the file system has left.
+func (n *node) told() error {
+	err := n.failed
+	n.failed = nil
+	return err
 }
 
 // dirtied notes that the bytes [off, off+length) are to be written by the next sync.

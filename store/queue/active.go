@@ -23,9 +23,11 @@ type active struct {
 	extent
 	indexed int64      // offset of the latest index entry
 	start   indexEntry // the first entry, while side is nil
-	side    *sidecar   // the live index, made when there is a second entry
+	side    liveIndex  // the live index, made when there is a second entry
 
 	trailed bool // the sealer's: the trailer may have been written
+	durable bool // of one that has ended: Group.Sync has returned since
+	handed  bool // of one that has ended: Group.Seal has been called since; guarded by sealer.mu
 }
 
 // newActive wraps a region that holds no record yet.
@@ -84,13 +86,25 @@ func (s *active) indexRoom() error {
 	if s.pos == headerPage {
 		return nil // the first entry waits for a second one
 	}
-	side, err := createSidecar(sidecarPath(s.path), s.reserve, s.first, sidecarStep)
+	side, err := s.newIndex(1)
 	if err != nil {
 		return err
 	}
 	s.side = side
-	s.side.add(&s.start)
+	s.side.add(s.start)
 	return nil
+}
+
+// newIndex makes the live index, with room for n entries.
+func (s *active) newIndex(n int) (liveIndex, error) {
+	if s.small {
+		return &sidefile{path: sidecarPath(s.path), first: s.first}, nil
+	}
+	side, err := createSidecar(sidecarPath(s.path), s.reserve, s.first, sidecarHeader+int64(n)*entrySize)
+	if err != nil {
+		return nil, err
+	}
+	return side, nil
 }
 
 // addIndex adds the entry of the record at pos.
@@ -101,7 +115,7 @@ func (s *active) addIndex(r *Record, seq uint64) {
 		s.start = e
 		return
 	}
-	s.side.add(&e)
+	s.side.add(e)
 }
 
 // end stores the end word: from here on the segment takes no record, and readers
@@ -121,7 +135,7 @@ func (s *active) closeAll() error {
 // may be used by several goroutines.
 type segmentMaker struct {
 	dir     string
-	options Options
+	options *Options
 	made    atomic.Uint64 // temporary names given out: each is used once
 }
 
@@ -133,13 +147,7 @@ func (m *segmentMaker) temp(ext string) string {
 // create makes a segment of the planned capacity under a temporary name, with
 // its first need bytes reserved.
 func (m *segmentMaker) create(capacity, need int64) (*active, error) {
-	grow := growth{reserve: m.options.reserve, first: minStep}
-	mapped := capacity
-	if m.options.ManualRoll {
-		mapped = max(capacity, mapBytes)
-	} else {
-		grow.planned = capacity
-	}
+	grow, mapped := m.growth(capacity)
 	size := grow.next(0, need)
 	g, err := createRegion(m.temp(segmentExt), size, mapped, grow)
 	if least := alignUp(need, pageSize); errors.Is(err, ErrFull) && least < size {
@@ -153,6 +161,21 @@ func (m *segmentMaker) create(capacity, need int64) (*active, error) {
 	return s, nil
 }
 
+// growth says how a segment of the planned capacity gets its space, and how much is
+// to be mapped from the beginning.
+func (m *segmentMaker) growth(capacity int64) (grow growth, mapped int64) {
+	grow = growth{reserve: m.options.reserve, first: minStep}
+	switch {
+	case m.options.later:
+		grow.small = true
+		return grow, 0
+	case m.options.ManualRoll:
+		return grow, max(capacity, mapBytes)
+	}
+	grow.planned = capacity
+	return grow, capacity
+}
+
 // publish writes the header page and gives the segment its name. The rename is
 // the point from which readers find it; a crash before leaves a temporary file.
 func (m *segmentMaker) publish(s *active, first uint64, meta []byte) error {
@@ -160,9 +183,9 @@ func (m *segmentMaker) publish(s *active, first uint64, meta []byte) error {
 	s.head.first, s.head.meta = first, meta
 	s.head.put(s.mem)
 	path := segmentPath(m.dir, first)
-	if s.side != nil {
-		s.side.begin(first)
-		if err := s.side.rename(sidecarPath(path)); err != nil {
+	if side, ok := s.side.(*sidecar); ok {
+		side.begin(first)
+		if err := side.rename(sidecarPath(path)); err != nil {
 			return err
 		}
 	}

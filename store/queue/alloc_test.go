@@ -73,7 +73,7 @@ func TestManyStreams(t *testing.T) {
 	}
 }
 
-func descriptors(t *testing.T) int {
+func descriptors(t testing.TB) int {
 	t.Helper()
 	fds, err := filepath.Glob("/proc/self/fd/*")
 	must(t, err)

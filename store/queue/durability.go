@@ -46,6 +46,7 @@ type names struct {
 
 	mu      sync.Mutex // held while syncing, so that nobody returns before it is done
 	parents []string   // guarded by mu: directories that have the queue's own name
+	made    string     // guarded by mu: a file of a new queue that is to be durable with its name
 }
 
 // sync makes the names durable that there are now.
@@ -55,14 +56,34 @@ func (n *names) sync() error {
 	if !n.changed.Swap(false) {
 		return nil
 	}
-	for _, dir := range append(n.parents, n.dir) {
-		if err := durable.SyncDir(dir); err != nil {
-			n.changed.Store(true)
+	if err := n.syncAll(); err != nil {
+		n.changed.Store(true)
+		return err
+	}
+	n.parents, n.made = nil, ""
+	return nil
+}
+
+func (n *names) syncAll() error {
+	if n.made != "" {
+		if err := durable.SyncFile(n.made); err != nil {
 			return err
 		}
 	}
-	n.parents = nil
+	for _, dir := range append(n.parents, n.dir) {
+		if err := durable.SyncDir(dir); err != nil {
+			return err
+		}
+	}
 	return nil
+}
+
+// known notes that the names are durable, by a sync of the file system.
+func (n *names) known() {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.changed.Store(false)
+	n.parents, n.made = nil, ""
 }
 
 // Close makes everything durable, ends the writer's goroutines and gives up the

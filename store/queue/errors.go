@@ -19,6 +19,9 @@ var (
 	ErrFull = errors.New("no space left for the queue: make room on its file system, then go on")
 	// ErrTooBig: a body of more than MaxBody bytes, or metadata of more than MaxMeta.
 	ErrTooBig = errors.New("too big for the queue")
+	// ErrChanged: somebody else has written to the queue of a Group while it was
+	// closed for another. Close the group and open it anew.
+	ErrChanged = errors.New("queue was changed by another writer")
 	// ErrClosed: the writer, tailer or segment has been closed.
 	ErrClosed = errors.New("queue is closed")
 )

@@ -65,14 +65,8 @@ func (w *Writer) examineUnsealed(file SegmentFile) (*found, error) {
 
 // reopen maps a segment that an earlier writer left unsealed.
 func (m *segmentMaker) reopen(file SegmentFile) (*active, error) {
-	grow := growth{reserve: m.options.reserve, first: minStep}
-	capacity := m.options.SegmentBytes
-	if m.options.ManualRoll {
-		capacity = max(capacity, mapBytes)
-	} else {
-		grow.planned = capacity
-	}
-	g, err := openRegion(file.Path, capacity, grow)
+	grow, mapped := m.growth(m.options.SegmentBytes)
+	g, err := openRegion(file.Path, mapped, grow)
 	if err != nil {
 		return nil, err
 	}

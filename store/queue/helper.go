@@ -105,12 +105,13 @@ func (m *segmentMaker) prepare() (*active, error) {
 		return nil, err
 	}
 	room := sidecarHeader + (capacity/indexStride+spareEntries)*entrySize
-	s.side, err = createSidecar(m.temp(sidecarExt), m.options.reserve, 0, room)
+	side, err := createSidecar(m.temp(sidecarExt), m.options.reserve, 0, room)
 	if err != nil {
 		return nil, joinDiscard(err, s)
 	}
+	s.side = side
 	_ = s.populate() // if not now, then at the first append to each page
-	_ = s.side.populate()
+	_ = side.populate()
 	return s, nil
 }
 

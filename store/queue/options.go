@@ -38,6 +38,11 @@ type Options struct {
 	NoSync bool
 
 	reserve reserver // how space is had; tests make it fail. Default reserveBlocks.
+
+	// later is for the members of a Group: Roll ends a segment and no more, recovery
+	// leaves ended segments as they are, and the group seals them when it is told to.
+	// The writer then keeps as little mapped as it can.
+	later bool
 }
 
 const (

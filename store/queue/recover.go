@@ -18,6 +18,7 @@ type Recovery struct {
 	Removed   []string // temporary and leftover files
 	Discarded []string // last segments without a record
 	Sealed    []string // segments that had ended but were not sealed
+	Pending   []string // the same in a Group: they wait for Group.Seal
 
 	// Cut is the segment that was cut after its last valid record; empty if none was.
 	Cut       string
@@ -121,6 +122,9 @@ func (w *Writer) settle(segs []*found) error {
 		// its name was synced.
 		w.names.parents = []string{filepath.Dir(filepath.Clean(w.dir))}
 	}
+	if err := w.identify(known || len(segs) > 0); err != nil {
+		return err
+	}
 	for {
 		if segs, err = w.dropEmpty(segs); err != nil {
 			return err
@@ -156,6 +160,9 @@ func (w *Writer) settle(segs []*found) error {
 		return err
 	}
 	w.recovery.Segments, w.recovery.LastSeq = len(segs), w.next-1
+	if w.options.later {
+		return nil
+	}
 	return w.sealer.run()
 }
 
@@ -186,10 +193,14 @@ func (w *Writer) sealFound(f *found) error {
 	if err := f.seg.ensure(f.end + endSize); err != nil {
 		return err
 	}
-	w.retire(f.seg)
-	w.recovery.Sealed = append(w.recovery.Sealed, f.path)
+	seg := f.seg
 	f.seg = nil // the sealer's now
-	return nil
+	if w.options.later {
+		w.recovery.Pending = append(w.recovery.Pending, f.path)
+	} else {
+		w.recovery.Sealed = append(w.recovery.Sealed, f.path)
+	}
+	return w.retire(seg)
 }
 
 // settleLast seals the last segment if it has ended, or makes it the active one.
@@ -220,13 +231,13 @@ func (s *active) resume(sum *summary, o Options) error {
 	}
 	s.start = sum.index[0]
 	if len(sum.index) > 1 {
-		side, err := createSidecar(sidecarPath(s.path), s.reserve, s.first, sidecarHeader+int64(len(sum.index))*entrySize)
+		side, err := s.newIndex(len(sum.index))
 		if err != nil {
 			return err
 		}
 		s.side = side
 		for i := range sum.index {
-			side.add(&sum.index[i])
+			side.add(sum.index[i])
 		}
 	}
 	if o.Precreate && s.ensure(o.SegmentBytes) == nil {

@@ -14,7 +14,7 @@ import (
 func unsealed(t *testing.T, from, to int, ended bool) []byte {
 	t.Helper()
 	dir := fastDir(t)
-	m := &segmentMaker{dir: dir, options: Options{SegmentBytes: defaultSegmentBytes, reserve: reserveBlocks}}
+	m := &segmentMaker{dir: dir, options: &Options{SegmentBytes: defaultSegmentBytes, reserve: reserveBlocks}}
 	s, err := m.create(defaultSegmentBytes, headerPage+endSize)
 	must(t, err)
 	must(t, m.publish(s, uint64(from+1), []byte(`{"from":"unsealed"}`)))

@@ -25,6 +25,7 @@ const mapBytes = 1 << 30
 type region struct {
 	growth
 	path string
+	file inode
 	mem  []byte
 	size atomic.Int64 // reserved bytes: the file's length
 	mu   sync.Mutex   // held while mem is replaced, cut or synced
@@ -37,6 +38,7 @@ type growth struct {
 	reserve reserver
 	first   int64 // the first step in bytes
 	planned int64 // steps end here, if this is not 0, unless more is really needed
+	small   bool  // map no more than there is, and take the live index by calls
 }
 
 // next gives the size to reserve when size bytes are and end bytes are needed:
@@ -60,6 +62,9 @@ func createRegion(path string, size, capacity int64, growth growth) (*region, er
 	err = growth.reserve(f, 0, size)
 	if err == nil {
 		g.size.Store(size)
+		g.file, err = inodeOf(f)
+	}
+	if err == nil {
 		g.mem, err = mapFile(f, max(size, capacity), unix.PROT_READ|unix.PROT_WRITE)
 	}
 	if err = errors.Join(err, f.Close()); err != nil {
@@ -81,6 +86,9 @@ func openRegion(path string, capacity int64, growth growth) (*region, error) {
 	}
 	g := &region{path: path, growth: growth}
 	g.size.Store(info.Size())
+	if g.file, err = inodeOf(f); err != nil {
+		return nil, err
+	}
 	if g.mem, err = mapFile(f, max(info.Size(), capacity), unix.PROT_READ|unix.PROT_WRITE); err != nil {
 		return nil, fmt.Errorf("open %s: %w", path, err)
 	}

@@ -166,7 +166,7 @@ func TestConsumerIsRemembered(t *testing.T) {
 	}
 	infos, err := Consumers(dir)
 	must(t, err)
-	if want := []ConsumerInfo{{"b", 1, os.Getpid()}, {"etl", 42, os.Getpid()}}; !slices.Equal(infos, want) {
+	if want := []ConsumerInfo{{Name: "b", Next: 1, PID: os.Getpid()}, {Name: "etl", Next: 42, PID: os.Getpid()}}; !slices.Equal(infos, want) {
 		t.Errorf("consumers %v, want %v", infos, want)
 	}
 	if n := testing.AllocsPerRun(1000, func() { again.Passed(again.Next()) }); n != 0 {

@@ -24,9 +24,11 @@ func (w *Writer) Roll() error {
 	if w.closed {
 		return fmt.Errorf("roll queue %s: %w", w.dir, ErrClosed)
 	}
-	if w.SegmentRecords() > 0 {
-		w.retire(w.active)
+	if s := w.active; w.SegmentRecords() > 0 {
 		w.setActive(nil)
+		if err := w.retire(s); err != nil || w.options.later {
+			return err
+		}
 		if w.helper != nil {
 			w.helper.poke()
 			return nil

@@ -166,6 +166,32 @@ func (q *sealer) all() []*active {
 	return slices.Clone(q.pending)
 }
 
+// settle notes that all segments that are pending are durable as they are.
+func (q *sealer) settle() {
+	for _, s := range q.all() {
+		s.durable = true
+	}
+}
+
+// hand lets those be sealed that are durable.
+func (q *sealer) hand() {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for _, s := range q.pending {
+		s.handed = s.handed || s.durable
+	}
+}
+
+// ready gives the oldest segment that is pending if it may be sealed.
+func (q *sealer) ready() *active {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if len(q.pending) == 0 || !q.pending[0].handed {
+		return nil
+	}
+	return q.pending[0]
+}
+
 // abandon takes the mappings of the pending segments down; the next OpenWriter
 // seals them.
 func (q *sealer) abandon() error {

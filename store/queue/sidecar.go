@@ -62,7 +62,7 @@ func (s *sidecar) begin(first uint64) {
 func (s *sidecar) room() error { return s.ensure(sidecarHeader + (s.n+1)*entrySize) }
 
 // add appends an entry, for which room has been made.
-func (s *sidecar) add(e *indexEntry) {
+func (s *sidecar) add(e indexEntry) {
 	e.put(s.mem[sidecarHeader+s.n*entrySize:])
 	s.n++
 	storeCount(s.mem, sidecarCounter, uint64(s.n))

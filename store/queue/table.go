@@ -22,7 +22,8 @@ import (
 //	16 u64      next sequence that no ended segment holds
 //	24 u64      first sequence of the newest segment, 0 = none yet
 //	32 u64      entries
-//	40 24 bytes zero
+//	40 16 bytes identity of the queue, 0 = it has none (identity.go)
+//	56 8 bytes  zero
 //	64          entries, 48 bytes each, ascending:
 //	            0 u64 first seq   16 i64 min time   32 i64 min event time
 //	            8 u64 last seq    24 i64 max time   40 i64 max event time
@@ -40,6 +41,7 @@ const (
 	tableNext       = 16
 	tableNewest     = 24
 	tableCount      = 32
+	tableID         = 40
 )
 
 // IndexedSegment is one entry of a queue's table.
@@ -54,22 +56,26 @@ type table struct {
 	path    string
 	reserve reserver
 	keep    bool // stay mapped; otherwise many streams would take a mapping each
+	lazy    bool // keep no entries either: they are in the file, which nobody else changes
 
-	mu      sync.Mutex // the sealing goroutine and the writer both change it
-	mem     []byte
-	size    int64 // of the file in bytes
-	next    uint64
-	entries []IndexedSegment
+	mu         sync.Mutex // the sealing goroutine and the writer both change it
+	mem        []byte
+	size       int64 // of the file in bytes
+	next       uint64
+	id         identity
+	generation uint64 // of the file, after the latest change
+	count      int    // entries
+	entries    []IndexedSegment
 }
 
 // room makes sure that the file has space for one more segment.
 func (t *table) room() error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if tableSize(len(t.entries)+1) <= t.size {
+	if tableSize(t.count+1) <= t.size {
 		return nil
 	}
-	if err := t.open(tableSize(len(t.entries) + 1)); err != nil {
+	if err := t.open(tableSize(t.count + 1)); err != nil {
 		return err
 	}
 	return t.release()
@@ -80,6 +86,9 @@ func (t *table) room() error {
 func (t *table) begin(first uint64) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	if err := t.load(); err != nil {
+		return err
+	}
 	if n := len(t.entries); n == 0 || t.entries[n-1].FirstSeq != first {
 		t.entries = append(t.entries, IndexedSegment{FirstSeq: first})
 	}
@@ -91,6 +100,9 @@ func (t *table) begin(first uint64) error {
 func (t *table) end(s *summary) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	if err := t.load(); err != nil {
+		return err
+	}
 	t.next = max(t.next, s.last+1)
 	pruned := t.prune()
 	at := sort.Search(len(t.entries), func(i int) bool { return t.entries[i].FirstSeq >= s.first })
@@ -130,6 +142,24 @@ func tableRow(s *summary) IndexedSegment {
 	}
 }
 
+// load gets the entries of a lazy table from its file.
+func (t *table) load() error {
+	if !t.lazy || t.count == 0 || t.entries != nil {
+		return nil
+	}
+	if err := t.open(tableSize(t.count)); err != nil {
+		return err
+	}
+	if loadCount(t.mem, tableGeneration) != t.generation {
+		return errors.Join(fmt.Errorf("%s: %w", t.path, ErrChanged), t.close())
+	}
+	v := tableView{mem: t.mem}
+	for i := range t.count {
+		t.entries = append(t.entries, v.entry(i))
+	}
+	return nil
+}
+
 // update brings the file up to date after a change of entry at.
 func (t *table) update(at int) error {
 	if err := t.open(tableSize(len(t.entries))); err != nil {
@@ -146,6 +176,7 @@ func (t *table) rewrite() error {
 	}
 	t.change(func() {
 		copy(t.mem, tableMagic)
+		copy(t.mem[tableID:], t.id[:])
 		for i := range t.entries {
 			t.put(i)
 		}
@@ -167,6 +198,7 @@ func (t *table) change(put func()) {
 	storeCount(t.mem, tableCount, uint64(len(t.entries)))
 	storeCount(t.mem, tableNewest, newest)
 	storeCount(t.mem, tableGeneration, generation+1)
+	t.generation, t.count = generation+1, len(t.entries)
 }
 
 func (t *table) put(at int) {
@@ -212,10 +244,14 @@ func (t *table) open(size int64) error {
 	return nil
 }
 
-// release takes the mapping down unless it is to be kept.
+// release takes the mapping down unless it is to be kept, and forgets the entries if
+// they are not.
 func (t *table) release() error {
 	if t.keep {
 		return nil
+	}
+	if t.lazy {
+		t.entries = nil
 	}
 	return t.close()
 }

@@ -23,15 +23,15 @@ type Writer struct {
 	dir     string
 	options Options
 	lock    *dirLock
-	table   *table
-	sealer  *sealer
-	maker   *segmentMaker
+	table   table
+	sealer  sealer
+	maker   segmentMaker
 	helper  *helper // nil without Options.Precreate
 	syncer  *syncer // nil without Options.SyncInterval
 
 	// Shared with the syncer and the helper.
 	current atomic.Pointer[active] // the same as active
-	names   *names
+	names   names
 }
 
 // OpenWriter opens the queue in dir for appending, making it if it is not there.
@@ -39,34 +39,39 @@ type Writer struct {
 // process or any other) and recovers what an earlier writer left: see the package
 // documentation. [ErrCorrupt] means that there is damage which it may not cut away.
 func OpenWriter(dir string, opts Options) (*Writer, error) {
-	opts, err := opts.withDefaults()
-	if err != nil {
+	w := new(Writer)
+	if err := w.open(dir, opts); err != nil {
 		return nil, err
 	}
-	parents, err := durable.MakeDirs(dir, 0o755)
-	if err != nil {
-		return nil, fmt.Errorf("open queue: %w", asFull(err))
+	w.start()
+	return w, nil
+}
+
+// open makes w, which is zero, the writer of the queue in dir, without goroutines.
+func (w *Writer) open(dir string, opts Options) (err error) {
+	if w.options, err = opts.withDefaults(); err != nil {
+		return err
 	}
-	lock, err := lockDir(dir)
-	if err != nil {
-		return nil, err
+	w.dir, w.meta = dir, w.options.Meta
+	w.names.dir = dir
+	if w.names.parents, err = durable.MakeDirs(dir, 0o755); err != nil {
+		return fmt.Errorf("open queue: %w", asFull(err))
 	}
-	w := &Writer{
-		dir: dir, options: opts, meta: opts.Meta, lock: lock, names: &names{dir: dir, parents: parents},
-		table: &table{path: filepath.Join(dir, tableName), reserve: opts.reserve, keep: opts.Precreate},
-		maker: &segmentMaker{dir: dir, options: opts},
+	if w.lock, err = lockDir(dir); err != nil {
+		return err
 	}
+	w.table.path, w.table.reserve, w.table.keep, w.table.lazy = filepath.Join(dir, tableName), w.options.reserve, opts.Precreate, opts.later
+	w.maker.dir, w.maker.options = dir, &w.options
 	w.names.changed.Store(true)
-	w.sealer = &sealer{table: w.table, names: w.names, noSync: opts.NoSync}
+	w.sealer.table, w.sealer.names, w.sealer.noSync = &w.table, &w.names, opts.NoSync
 	err = w.recover()
 	if err == nil && opts.Precreate {
 		err = w.sealer.sync(w.tableDurable)
 	}
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("open queue %s: %w", dir, err), w.release())
+		return errors.Join(fmt.Errorf("open queue %s: %w", dir, err), w.release())
 	}
-	w.start()
-	return w, nil
+	return nil
 }
 
 // tableDurable has a table on disk before the writer can run ahead of the
@@ -76,7 +81,7 @@ func (w *Writer) tableDurable() error { return errors.Join(w.table.sync(), w.nam
 // start sets the writer's goroutines going.
 func (w *Writer) start() {
 	if w.options.Precreate {
-		w.helper = startHelper(w.maker, w.sealer)
+		w.helper = startHelper(&w.maker, &w.sealer)
 	}
 	if w.options.SyncInterval > 0 && !w.options.NoSync {
 		w.syncer = startSyncer(w.options.SyncInterval, w.syncAll)
@@ -126,12 +131,14 @@ func (w *Writer) Reserve(n int) ([]byte, error) {
 // Commit adds a record whose body is the first n bytes of the latest Reserve.
 // r.Seq and r.Body are ignored. When it fails with ErrFull (for want of space for
 // the index), the reservation still stands and Commit may be repeated.
-func (w *Writer) Commit(r Record, n int) (uint64, error) {
+func (w *Writer) Commit(r Record, n int) (uint64, error) { return w.commit(&r, n) }
+
+func (w *Writer) commit(r *Record, n int) (uint64, error) {
 	s := w.active
 	if s == nil || n < 0 || n > s.reserved {
 		return 0, fmt.Errorf("commit %d bytes in queue %s: they were not reserved", n, w.dir)
 	}
-	if err := s.commit(&r, w.next, n); err != nil {
+	if err := s.commit(r, w.next, n); err != nil {
 		return 0, err
 	}
 	w.next++
@@ -159,7 +166,7 @@ func (w *Writer) makeRoom(n int) (*active, error) {
 		return nil, fmt.Errorf("begin segment %d of queue %s: %w", w.next, w.dir, err)
 	}
 	if s != nil {
-		w.retire(s)
+		err = w.retire(s)
 	}
 	w.setActive(next)
 	if s != nil && w.helper == nil {
@@ -170,7 +177,7 @@ func (w *Writer) makeRoom(n int) (*active, error) {
 	if w.helper != nil {
 		w.helper.poke()
 	}
-	return next, nil
+	return next, err
 }
 
 // begin makes the segment for the next record, whose body has n bytes, and gives
@@ -204,10 +211,15 @@ func (w *Writer) begin(n int) (*active, error) {
 // joinDiscard removes the segment s that err has made useless.
 func joinDiscard(err error, s *active) error { return errors.Join(err, s.discard()) }
 
-// retire ends the segment s and hands it on to be sealed.
-func (w *Writer) retire(s *active) {
+// retire ends the segment s and hands it on to be sealed. One that is to be sealed
+// later keeps nothing mapped until then.
+func (w *Writer) retire(s *active) error {
 	s.end()
 	w.sealer.add(s)
+	if w.options.later {
+		return s.closeAll()
+	}
+	return nil
 }
 
 func (w *Writer) setActive(s *active) {

@@ -126,6 +126,9 @@ func (a *Agent) Run(ctx context.Context) error {
 			a.log.Error("tier agent: run ended early", "error", err)
 		}
 		a.report(r)
+		if a.opts.Observe != nil {
+			a.opts.Observe(r, err)
+		}
 		timer.Reset(a.opts.Poll)
 	}
 }

@@ -82,6 +82,9 @@ type Options struct {
 	Batch int
 	// Now gives the time to Run. Default: time.Now.
 	Now func() time.Time
+	// Observe, if given, is called by Run after each look for work, with what was
+	// done and the error that ended it early.
+	Observe func(*Result, error)
 	// Log takes what happens. Default: nothing is logged.
 	Log *slog.Logger
 	// Fault, if given, is called before each step with its name and after it with

@@ -57,6 +57,7 @@ type Emitter struct {
 	begin     bool // source_begin is written
 	err       error
 	pos       uint64
+	records   uint64           // committed so far
 	last      int64            // ts_recv of the last record
 	max       int64            // highest ts_recv of any record
 	defs      []definition     // by id - 1
@@ -158,5 +159,6 @@ func (e *Emitter) commit(kind market.Kind, id uint32, recv, event int64, n int) 
 		return
 	}
 	e.last, e.max = recv, max(e.max, recv)
+	e.records++
 	e.c.Records.Add(1)
 }

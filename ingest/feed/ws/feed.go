@@ -23,6 +23,7 @@ const StaleAnswer emit.Reason = "stale_answer"
 // Emitter, then Run it once.
 type Feed struct {
 	e       *emit.Emitter
+	clock   *emit.Clock
 	guard   *guard
 	opts    Options
 	now     func() time.Time
@@ -48,6 +49,7 @@ func New(q emit.Queue, c *emit.Counters, eo emit.Options, o Options, now func() 
 	f.guard = newGuard(f.opts.Patience, f.backoff)
 	eo.Unit = "frame"
 	f.e = emit.New(f.guard.queue(q), c, eo)
+	f.clock = emit.NewClock(f.e)
 	return f
 }
 
@@ -132,6 +134,9 @@ func (f *Feed) loop(ctx context.Context) error {
 			f.handle(&it)
 		case <-tick.C:
 			f.guard.wake = true
+			if len(f.inbox.items) == 0 { // what was received before now is written
+				f.clock.Tick(f.now().UnixNano())
+			}
 		case <-ctx.Done():
 			return nil
 		}

@@ -125,6 +125,9 @@ type generator struct {
 	rng   *rand.Rand
 	n     int64
 	spoil bool
+	bad   bool  // a gap has come
+	due   bool  // the next record is the one that the snapshot before it was made for
+	last  int64 // n of the last event
 }
 
 // segment writes one segment's records.
@@ -146,10 +149,30 @@ func (g *generator) segment(gap bool) error {
 	return nil
 }
 
+// instant gives the number of the next instant; the record after a snapshot that
+// was made for it shares the snapshot's.
+func (g *generator) instant() int64 {
+	if g.due {
+		return g.n - 1
+	}
+	return g.n
+}
+
+// raw gives the raw sequence of the next record.
+func (g *generator) raw() uint64 {
+	if g.due {
+		return g.w.NextSeq() - 1
+	}
+	return g.w.NextSeq()
+}
+
+func (g *generator) time(n int64) int64 { return g.Start + n*int64(g.Step) }
+
 // append writes one record at the next instant.
 func (g *generator) append(kind market.Kind, key bool, body []byte) error {
-	t := g.Start + g.n*int64(g.Step)
+	t := g.time(g.instant())
 	g.n++
+	g.due = false
 	r := queue.Record{Time: t, EventTime: t - 1000, Kind: uint16(kind), Body: body}
 	if key {
 		r.Flags = queue.FlagKey
@@ -159,13 +182,13 @@ func (g *generator) append(kind market.Kind, key bool, body []byte) error {
 }
 
 func (g *generator) bookRecord(first bool) error {
-	ev := market.BookEvent{RawSeq: uint64(g.n + 1), Seq: uint64(g.n + 1), Flags: market.FlagLast}
-	kind := market.KindBook
+	ev := market.BookEvent{RawSeq: g.raw(), Seq: uint64(g.n + 1), Flags: market.FlagLast}
+	if g.bad {
+		ev.Flags |= market.FlagMaybeBadBook
+	}
+	kind, synthetic := market.KindBook, first && g.n > 0 // the first snapshot is the venue's own: it joins
 	if first {
 		kind = market.KindSnapshot
-		if g.n > 0 { // the first one is the venue's own: it joins
-			ev.Attr = market.AttrSynthetic
-		}
 		ev.AsOfEvent, ev.AsOfRecv = market.UndefTimestamp, market.UndefTimestamp
 		ev.Entries = g.book.AppendSnapshot(nil)
 		if g.spoil {
@@ -180,9 +203,19 @@ func (g *generator) bookRecord(first bool) error {
 			return fmt.Errorf("the book refuses a change: %+v", res)
 		}
 	}
+	if synthetic {
+		ev.Attr, ev.Seq = market.AttrSynthetic, uint64(g.last+1)
+		ev.Flags |= market.FlagSnapshot | market.FlagMBP
+		ev.AsOfRecv, ev.AsOfEvent = g.time(g.last), g.time(g.last)-1000
+	} else {
+		g.last = g.instant()
+		ev.Seq = uint64(g.last + 1)
+	}
 	body := make([]byte, ev.Size(kind))
 	ev.Put(body, kind)
-	return g.append(kind, first, body)
+	err := g.append(kind, first, body)
+	g.due = synthetic
+	return err
 }
 
 // change sets a level to a new size.
@@ -195,16 +228,17 @@ func (g *generator) change(side market.Side) market.Entry {
 }
 
 func (g *generator) trade(first bool) error {
-	t := market.Trade{RawSeq: uint64(g.n + 1), Seq: uint64(g.n + 1), Price: 1000, Size: 1 + g.rng.Int64N(9), Side: market.Bid}
+	t := market.Trade{RawSeq: g.raw(), Seq: uint64(g.n + 1), Price: 1000, Size: 1 + g.rng.Int64N(9), Side: market.Bid}
 	body := make([]byte, market.TradeSize)
 	t.Put(body)
 	return g.append(market.KindTrade, first, body)
 }
 
 func (g *generator) gap() error {
-	end := g.Start + g.n*int64(g.Step)
+	end := g.time(g.instant())
+	g.bad = true
 	return g.append(market.KindGap, false, market.EncodeJSON(&market.Gap{
-		Venue: g.Venue, Channel: "c1", Start: end - int64(g.Step), End: end,
+		RawSeq: g.raw(), Venue: g.Venue, Channel: "c1", Start: end - int64(g.Step), End: end,
 		FirstSeq: 7, LastSeq: 9, Cause: market.GapSequence, Detail: "three packets <lost>",
 	}))
 }

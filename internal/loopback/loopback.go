@@ -1,4 +1,6 @@
-package server
+// Package loopback opens ports that are closed to other machines by default: what
+// has neither TLS nor tokens listens on loopback, unless it is told otherwise.
+package loopback
 
 import (
 	"errors"
@@ -8,13 +10,14 @@ import (
 	"syscall"
 )
 
-// open listens on an address. flag is the option that says which, for errors.
-func open(flag, addr string, insecure bool) (net.Listener, error) {
+// Listen listens on an address. Flag is the option that says which, for errors. An
+// address that is not loopback is refused unless insecure is set.
+func Listen(flag, addr string, insecure bool) (net.Listener, error) {
 	host, port, err := net.SplitHostPort(addr)
 	if err != nil || port == "" {
 		return nil, fmt.Errorf("--%s %q: write it as host:port, such as 127.0.0.1:8080", flag, addr)
 	}
-	if !insecure && !loopback(host) {
+	if !insecure && !isLoopback(host) {
 		return nil, fmt.Errorf("--%s %s: an address that is not loopback needs TLS and tokens; --insecure to override", flag, addr)
 	}
 	l, err := net.Listen("tcp", addr)
@@ -27,9 +30,9 @@ func open(flag, addr string, insecure bool) (net.Listener, error) {
 	return l, nil
 }
 
-// loopback tells whether a host is this machine alone. Names other than
+// isLoopback tells whether a host is this machine alone. Names other than
 // localhost are not looked up: what they mean can change.
-func loopback(host string) bool {
+func isLoopback(host string) bool {
 	if host == "localhost" {
 		return true
 	}

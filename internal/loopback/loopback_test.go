@@ -1,4 +1,4 @@
-package server
+package loopback
 
 import (
 	"net"
@@ -11,13 +11,13 @@ func TestLoopback(t *testing.T) {
 		"127.0.0.1": true, "127.8.9.1": true, "::1": true, "localhost": true, "::ffff:127.0.0.1": true,
 		"": false, "0.0.0.0": false, "::": false, "192.168.1.2": false, "example.com": false, "127.0.0.1.example.com": false,
 	} {
-		if got := loopback(host); got != want {
-			t.Errorf("loopback(%q) = %v, want %v", host, got, want)
+		if got := isLoopback(host); got != want {
+			t.Errorf("isLoopback(%q) = %v, want %v", host, got, want)
 		}
 	}
 }
 
-func TestOpenRefuses(t *testing.T) {
+func TestListenRefuses(t *testing.T) {
 	for addr, want := range map[string]string{
 		"0.0.0.0:0":      "--rest 0.0.0.0:0: an address that is not loopback needs TLS and tokens; --insecure to override",
 		":0":             "--rest :0: an address that is not loopback needs TLS and tokens; --insecure to override",
@@ -25,7 +25,7 @@ func TestOpenRefuses(t *testing.T) {
 		"127.0.0.1:":     `--rest "127.0.0.1:": write it as host:port, such as 127.0.0.1:8080`,
 		"127.0.0.1:name": "--rest 127.0.0.1:name: listen tcp",
 	} {
-		if l, err := open("rest", addr, false); err == nil {
+		if l, err := Listen("rest", addr, false); err == nil {
 			l.Close()
 			t.Errorf("%s was opened", addr)
 		} else if !strings.HasPrefix(err.Error(), want) {
@@ -34,8 +34,8 @@ func TestOpenRefuses(t *testing.T) {
 	}
 }
 
-func TestOpenInsecure(t *testing.T) {
-	l, err := open("rest", "0.0.0.0:0", true)
+func TestListenInsecure(t *testing.T) {
+	l, err := Listen("rest", "0.0.0.0:0", true)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -49,7 +49,7 @@ func TestPortInUse(t *testing.T) {
 	}
 	defer l.Close()
 	addr := l.Addr().String()
-	_, err = open("flight", addr, false)
+	_, err = Listen("flight", addr, false)
 	want := "--flight " + addr + ": the port is in use by another program: stop it, or give --flight another port"
 	if err == nil || err.Error() != want {
 		t.Errorf("%v, want %q", err, want)
