@@ -51,7 +51,7 @@ func run(ctx context.Context, dir string, only []string) error {
 		measure func(context.Context, string) ([]row, error)
 	}{
 		{"append", appendCost}, {"hot", hot}, {"protocols", protocols},
-		{"refinery/l3", refineryL3}, {"refinery/l2", refineryL2},
+		{"refinery/l3", refineryL3}, {"refinery/l2", refineryL2}, {"refinery/latency", refineryLatency},
 		{"pipeline", pipeline}, {"book", bookLatency}, {"flight", flightScan},
 	} {
 		name, _, _ := strings.Cut(m.name, "/")

@@ -26,12 +26,12 @@ import (
 // the other, so that noise of the machine meets all of them.
 
 const (
-	rounds    = 7
-	flowRate  = 200_000 // records a second by the flow's own clock
-	l3Round   = 400_000 // events of a round
-	l2Round   = 60_000
-	l2Levels  = 1_000
-	refinerID = 11 // seed
+	rounds       = 7
+	flowRate     = 200_000 // records a second by the flow's own clock
+	l3Round      = 400_000 // events of a round
+	l2Round      = 60_000
+	l2Levels     = 1_000
+	refinerySeed = 11
 )
 
 // refineryL3 measures flow by order: one busy book, a venue's favourites, a whole venue.
@@ -39,7 +39,7 @@ func refineryL3(ctx context.Context, dir string) ([]row, error) {
 	var rows []row
 	for _, c := range []struct{ instruments, orders int }{{1, 20_000}, {100, 200_000}, {9_000, 2_000_000}} {
 		name := fmt.Sprintf("L3, %d symbols, %s live orders", c.instruments, quantity(float64(c.orders)))
-		r, err := refine(ctx, dir, name, "messages", l3Round, flow.NewL3(c.instruments, c.orders, refinerID))
+		r, err := refine(ctx, dir, name, "messages", l3Round, flow.NewL3(c.instruments, c.orders, refinerySeed))
 		if err != nil {
 			return nil, err
 		}
@@ -53,7 +53,7 @@ func refineryL2(ctx context.Context, dir string) ([]row, error) {
 	var rows []row
 	for _, instruments := range []int{1, 100, 9_000} {
 		name := fmt.Sprintf("L2, %d symbols, %d levels a side", instruments, l2Levels)
-		r, err := refine(ctx, dir, name, "level updates", l2Round, flow.NewL2(instruments, l2Levels, refinerID))
+		r, err := refine(ctx, dir, name, "level updates", l2Round, flow.NewL2(instruments, l2Levels, refinerySeed))
 		if err != nil {
 			return nil, err
 		}
@@ -126,37 +126,39 @@ func newCourse(ctx context.Context, dir string, f flow.Flow) (*course, error) {
 	return c, c.etl.CatchUp(ctx)
 }
 
-// cost is what a piece of work took.
+// cost is what a piece of work took: by the clock, in processor time of its own
+// thread, and in processor time of the process, with goroutines that work beside,
+// such as those that seal segments.
 type cost struct {
-	wall, cpu     time.Duration
-	mallocs, heap uint64
+	wall, own, all time.Duration
+	mallocs, heap  uint64
 }
 
-// measure runs f and gives its cost to the process: processor time includes that
-// of goroutines that work beside, such as those that seal segments.
+// measure runs f and gives its cost.
 func measure(f func() error) (cost, error) {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
 	var before, after runtime.MemStats
 	runtime.GC()
 	runtime.ReadMemStats(&before)
-	cpu, start := processorTime(), time.Now()
+	own, all, start := processorTime(unix.RUSAGE_THREAD), processorTime(unix.RUSAGE_SELF), time.Now()
 	err := f()
-	c := cost{wall: time.Since(start), cpu: processorTime() - cpu}
+	c := cost{wall: time.Since(start), own: processorTime(unix.RUSAGE_THREAD) - own, all: processorTime(unix.RUSAGE_SELF) - all}
 	runtime.ReadMemStats(&after)
 	c.mallocs, c.heap = after.Mallocs-before.Mallocs, after.TotalAlloc-before.TotalAlloc
 	return c, err
 }
 
-func processorTime() time.Duration {
+func processorTime(who int) time.Duration {
 	var u unix.Rusage
-	_ = unix.Getrusage(unix.RUSAGE_SELF, &u) // fails for bad arguments only
+	_ = unix.Getrusage(who, &u) // fails for bad arguments only
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
 // round is what one round took.
 type round struct {
-	records, changes   int // changes: messages of an L3 book, levels of an L2 book
-	decode, walk, book cost
-	etl                cost
+	records, changes        int // changes: messages of an L3 book, levels of an L2 book
+	decode, walk, book, etl cost
 }
 
 func (c *course) round(ctx context.Context, n int) (r round, err error) {
@@ -257,29 +259,33 @@ func median(all []round, f func(r *round) float64) float64 {
 	return v[len(v)/2]
 }
 
+// rowsOf makes the rows of a course. Rates and ratios are of a core: by processor
+// time of the thread that works, since the machine may be shared.
 func rowsOf(name, unit string, all []round, s sizes) []row {
-	rate := func(of func(r *round) time.Duration) float64 {
-		return median(all, func(r *round) float64 { return float64(r.records) / of(r).Seconds() })
+	records := func(of func(r *round) time.Duration) string {
+		return quantity(median(all, func(r *round) float64 { return float64(r.records) / of(r).Seconds() })) + "records/s"
 	}
 	changes := func(of func(r *round) time.Duration) float64 {
 		return median(all, func(r *round) float64 { return float64(r.changes) / of(r).Seconds() })
 	}
 	ratio := func(limit func(r *round) time.Duration) float64 {
-		return median(all, func(r *round) float64 { return limit(r).Seconds() / r.etl.wall.Seconds() })
+		return median(all, func(r *round) float64 { return limit(r).Seconds() / r.etl.own.Seconds() })
 	}
-	wall := func(r *round) time.Duration { return r.etl.wall }
-	decode := func(r *round) time.Duration { return r.decode.wall }
-	machine := func(r *round) time.Duration { return r.book.wall }
-	walk := func(r *round) time.Duration { return r.walk.wall }
+	own := func(r *round) time.Duration { return r.etl.own }
+	decode := func(r *round) time.Duration { return r.decode.own }
+	machine := func(r *round) time.Duration { return r.book.own }
+	each := func(of func(c *cost) uint64) float64 {
+		return median(all, func(r *round) float64 { return float64(of(&r.etl)) / float64(r.records) })
+	}
 	return []row{
-		{"raw to clean, " + name, fmt.Sprintf("%srecords/s (%sper CPU second)", quantity(rate(wall)), quantity(rate(func(r *round) time.Duration { return r.etl.cpu }))),
-			fmt.Sprintf("%srecords/s (read + decode), %srecords/s (books alone)", quantity(rate(decode)), quantity(rate(machine))),
+		{"raw to clean, " + name, fmt.Sprintf("%s of a core (by the clock %s, with sealing beside %s of a core)", records(own),
+			records(func(r *round) time.Duration { return r.etl.wall }), records(func(r *round) time.Duration { return r.etl.all })),
+			fmt.Sprintf("%s (read + decode), %s (books alone)", records(decode), records(machine)),
 			fmt.Sprintf("%.2f, %.2f", ratio(decode), ratio(machine))},
-		{"... allocations", fmt.Sprintf("%.4f, %.1f bytes a record", median(all, func(r *round) float64 { return float64(r.etl.mallocs) / float64(r.records) }),
-			median(all, func(r *round) float64 { return float64(r.etl.heap) / float64(r.records) })), "0", ""},
-		{"... on disk, all sealed", fmt.Sprintf("%.0f bytes a clean record, %.0f a raw record that was made clean", float64(s.cleanBytes)/float64(s.cleanRecords), float64(s.cleanBytes)/float64(s.rawRecords)),
-			fmt.Sprintf("%.0f bytes a record (raw queue)", float64(s.rawBytes)/float64(s.rawRecords)), fmt.Sprintf("%.2f", float64(s.cleanBytes)/float64(s.rawBytes))},
-		ratioRow("books alone, "+name, unit+"/s", changes(machine), "going through the decoded events", changes(walk)),
+		{"... on the heap", fmt.Sprintf("%.4f allocations, %.1f bytes a record", each(func(c *cost) uint64 { return c.mallocs }), each(func(c *cost) uint64 { return c.heap })), "0", ""},
+		{"... on disk, all sealed", fmt.Sprintf("%.0f bytes a clean record, %.0f for each raw one", float64(s.cleanBytes)/float64(s.cleanRecords), float64(s.cleanBytes)/float64(s.rawRecords)),
+			fmt.Sprintf("%.0f bytes a raw record", float64(s.rawBytes)/float64(s.rawRecords)), fmt.Sprintf("%.2f", float64(s.cleanBytes)/float64(s.rawBytes))},
+		ratioRow("books alone, "+name, unit+"/s", changes(machine), "going through the decoded events", changes(func(r *round) time.Duration { return r.walk.own })),
 	}
 }
 

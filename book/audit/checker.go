@@ -46,6 +46,7 @@ type state struct {
 	joined uint64 // and of the last venue snapshot
 	due    due
 	proved Mark
+	doubt  *Finding // holds unless a loss of raw records follows
 
 	// The venue sequence and the times of the last event in the book; each is not
 	// compared before it is known.
@@ -118,6 +119,9 @@ func (c *Checker) Next(r *Record) {
 		c.find(r, 0, First, "a segment that begins with a snapshot", "a "+r.Kind.String())
 	}
 	c.begins = false
+	if r.Kind != market.KindGap {
+		c.settle()
+	}
 	var err error
 	switch r.Kind {
 	case market.KindSnapshot:
@@ -140,15 +144,17 @@ func (c *Checker) Next(r *Record) {
 // gap takes a marker: of an unrecovered gap in the present session the book is bad.
 func (c *Checker) gap(r *Record) error {
 	g, err := market.DecodeJSON[market.Gap](r.Body)
+	if err == nil && g.Cause == market.GapRawLost {
+		// The numbers of the records that were lost are given out again, and what
+		// the stream had kept of them is followed by nothing.
+		c.raw, c.joined, c.due, c.doubt = 0, 0, due{}, nil
+		c.seqKnown, c.timesKnown = false, false
+	}
+	c.settle()
 	if err != nil || !c.known {
 		return err
 	}
-	if g.Cause == market.GapRawLost {
-		// The numbers of the records that were lost are given out again, and what
-		// the stream had kept of them is followed by nothing.
-		c.raw, c.joined, c.due = 0, 0, due{}
-		c.seqKnown, c.timesKnown = false, false
-	}
+	c.follows(r, g.RawSeq)
 	c.order(r, g.RawSeq)
 	if !g.Recovered && g.Session == "" {
 		c.bad = true
@@ -156,17 +162,37 @@ func (c *Checker) gap(r *Record) error {
 	return nil
 }
 
-// order checks the raw sequence of a record, and that it is the one which the
-// snapshot before it was made for. An event that waited for its venue's snapshot
-// stands behind it, with a lower raw sequence; those of events never go back.
-func (c *Checker) order(r *Record, raw uint64) {
-	if d := c.due; d.on {
-		c.due.on = false
-		if raw != d.raw || r.Time != d.time || r.Kind == market.KindBook && r.EventTime != d.eventTime {
-			c.find(r, raw, Place, fmt.Sprintf("the record that made the snapshot due: raw %d, ts_recv %d, ts_event %d", d.raw, d.time, d.eventTime),
-				fmt.Sprintf("a %v: raw %d, ts_recv %d, ts_event %d", r.Kind, raw, r.Time, r.EventTime))
-		}
+// settle reports what was in doubt before the record at hand.
+func (c *Checker) settle() {
+	if c.doubt != nil {
+		c.tell(c.doubt)
+		c.doubt = nil
 	}
+}
+
+// follows checks that a record is the one which the snapshot before it was made
+// for. A snapshot is never that, but where raw records were lost one may follow on another.
+func (c *Checker) follows(r *Record, raw uint64) {
+	d := c.due
+	if c.due.on = false; !d.on {
+		return
+	}
+	if raw == d.raw && r.Time == d.time && (r.Kind != market.KindBook || r.EventTime == d.eventTime) {
+		return
+	}
+	f := c.finding(r, raw, Place, fmt.Sprintf("the record that made the snapshot due: raw %d, ts_recv %d, ts_event %d", d.raw, d.time, d.eventTime),
+		fmt.Sprintf("a %v: raw %d, ts_recv %d, ts_event %d", r.Kind, raw, r.Time, r.EventTime))
+	if r.Kind == market.KindSnapshot {
+		c.doubt = f
+		return
+	}
+	c.tell(f)
+}
+
+// order checks the raw sequence of a record. An event that waited for its venue's
+// snapshot stands behind it, with a lower raw sequence; those of events never go
+// back. A synthetic snapshot has that of the record which follows it.
+func (c *Checker) order(r *Record, raw uint64) {
 	if raw < c.raw || raw == c.raw && r.Kind == market.KindBook {
 		c.find(r, raw, RawOrder, fmt.Sprintf("a raw sequence after %d", c.raw), fmt.Sprint(raw))
 	}

@@ -15,7 +15,7 @@
 //	                    good again at a venue's snapshot (the empty book of a new session
 //	                    is one) and nowhere else
 //	event, book good    follows its predecessor in a chained instrument; the venue's
-//	                    checksum matches; no order is unknown
+//	                    checksum matches; no order is unknown; a book of levels is not crossed
 //	event, L3           an execution is Exec, Fill and Cancel of one size; a Cancel says
 //	                    side and price of the resting order
 //

@@ -12,6 +12,7 @@ func (c *Checker) delta(r *Record) error {
 	if err := ev.Decode(r.Body, market.KindBook); err != nil || !c.known {
 		return err
 	}
+	c.follows(r, ev.RawSeq)
 	c.order(r, ev.RawSeq)
 	c.raw = ev.RawSeq
 	c.flag(r, ev.RawSeq, ev.Flags, false)
@@ -26,7 +27,7 @@ func (c *Checker) delta(r *Record) error {
 	if l3 && res.Unknown > 0 && !c.bad {
 		c.find(r, ev.RawSeq, Unknown, "orders that the book holds", fmt.Sprintf("%d entries that name other ones", res.Unknown))
 	}
-	c.checksum(r, ev)
+	c.sane(r, ev)
 	c.fresh = false
 	c.happened(r, ev)
 	return nil
@@ -41,9 +42,18 @@ func (c *Checker) chain(r *Record, ev *market.BookEvent) {
 	c.find(r, ev.RawSeq, Chain, fmt.Sprintf("an event that follows venue sequence %d", c.seq), fmt.Sprintf("one from %d to %d", ev.PrevSeq, ev.Seq))
 }
 
-// checksum compares a good book with the venue's checksum, if there is one.
-func (c *Checker) checksum(r *Record, ev *market.BookEvent) {
-	if ev.Attr&market.AttrChecksum == 0 || c.bad {
+// sane checks that a good book is not crossed, if it is of levels, and compares it
+// with the venue's checksum, if there is one.
+func (c *Checker) sane(r *Record, ev *market.BookEvent) {
+	if c.bad {
+		return
+	}
+	if c.def.BookType != market.L3 && ev.Flags&market.FlagLast != 0 && c.book.Crossed() {
+		bid, _ := c.book.Best(market.Bid)
+		ask, _ := c.book.Best(market.Ask)
+		c.find(r, ev.RawSeq, Crossed, "a best bid that is not above the best ask", fmt.Sprintf("bid %d, ask %d", bid.Price, ask.Price))
+	}
+	if ev.Attr&market.AttrChecksum == 0 {
 		return
 	}
 	got, ok := c.sums.Compute(c.def.Checksum, c.book, c.def.PriceExponent, c.def.SizeExponent)

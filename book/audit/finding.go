@@ -23,6 +23,7 @@ const (
 	Unmarked  Kind = "unmarked"      // a book is called bad, but no gap marker says since when and why
 	Chain     Kind = "chain"         // an event of a good, chained book does not follow the one before
 	Checksum  Kind = "checksum"      // the venue's checksum does not match a book that is called good
+	Crossed   Kind = "crossed"       // an L2 book that is called good is crossed after a whole event
 	Unknown   Kind = "unknown_order" // an event of a good book names an order that the book does not hold
 	Execution Kind = "execution"     // the parts of an execution or a cancel contradict each other or the resting order
 )
@@ -52,10 +53,19 @@ func (f *Finding) String() string {
 	return fmt.Sprintf("%s at record %d (raw %d): expected %s, found %s (proved up to record %d)", f.Kind, f.At.Seq, f.At.RawSeq, f.Want, f.Got, f.Since.Seq)
 }
 
+// finding makes a finding about the record at hand.
+func (c *Checker) finding(r *Record, raw uint64, kind Kind, want, got string) *Finding {
+	return &Finding{Kind: kind, At: Mark{Seq: r.Seq, RawSeq: raw, Time: r.Time}, EventTime: r.EventTime, Since: c.proved, Want: want, Got: got}
+}
+
 // find reports one finding about the record at hand.
 func (c *Checker) find(r *Record, raw uint64, kind Kind, want, got string) {
+	c.tell(c.finding(r, raw, kind, want, got))
+}
+
+func (c *Checker) tell(f *Finding) {
 	c.stats.Findings++
-	c.report(&Finding{Kind: kind, At: Mark{Seq: r.Seq, RawSeq: raw, Time: r.Time}, EventTime: r.EventTime, Since: c.proved, Want: want, Got: got})
+	c.report(f)
 }
 
 // entryText writes an entry for people.

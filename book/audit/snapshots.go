@@ -14,7 +14,7 @@ func (c *Checker) snapshot(r *Record) error {
 	if err := ev.Decode(r.Body, market.KindSnapshot); err != nil {
 		return err
 	}
-	c.order(r, ev.RawSeq)
+	c.follows(r, ev.RawSeq)
 	if !c.known {
 		c.bad = ev.Flags&market.FlagMaybeBadBook != 0
 	}
@@ -30,13 +30,14 @@ func (c *Checker) snapshot(r *Record) error {
 
 // venue takes the venue's own snapshot, or the empty book of a new session.
 func (c *Checker) venue(r *Record, ev *market.BookEvent) {
+	c.order(r, ev.RawSeq)
 	if ev.RawSeq < c.joined {
 		c.find(r, ev.RawSeq, RawOrder, fmt.Sprintf("a raw sequence from %d on, that of the venue snapshot before", c.joined), fmt.Sprint(ev.RawSeq))
 	}
 	c.joined = ev.RawSeq
 	c.flag(r, ev.RawSeq, ev.Flags, true)
 	c.book.Apply(ev, market.KindSnapshot)
-	c.checksum(r, ev)
+	c.sane(r, ev)
 	c.fresh = true
 	c.happened(r, ev)
 }

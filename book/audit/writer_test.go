@@ -179,7 +179,7 @@ func (w *writer) event(kind market.Kind, raw, prev, seq uint64, entries []market
 		w.resolver.Resolve(w.book, &it.ev)
 	}
 	res := w.book.Apply(&it.ev, kind)
-	if w.def.BookType == market.L3 && res.Unknown > 0 && !w.bad {
+	if !w.bad && (w.def.BookType == market.L3 && res.Unknown > 0 || w.def.BookType == market.L2 && w.book.Crossed()) {
 		w.marker(market.Gap{Cause: market.GapUnknownOrder, RawSeq: raw})
 		w.bad = true
 	}
@@ -251,12 +251,17 @@ func (w *writer) marker(g market.Gap) {
 	w.put(item{Record: Record{Kind: market.KindGap, Time: w.now, EventTime: market.UndefTimestamp}, gap: g})
 }
 
-// lostRaw: the raw queue has lost its newest records, and gives their numbers out again.
+// lostRaw: the raw queue has lost its newest records, and gives their numbers out
+// again. What was made of them may end with a snapshot that was made for nothing.
 func (w *writer) lostRaw() {
-	if w.begin {
-		return // the marker stands where the kept records end
+	if !w.begin && rapid.Bool().Draw(w.t, "dangling") && !w.items[len(w.items)-1].synthetic() {
+		w.inject(w.raw+1, w.now, w.now)
 	}
-	w.raw -= min(4, w.raw-1)
+	w.begin = w.begin || rapid.Bool().Draw(w.t, "cut")
+	if len(w.items) > 0 {
+		w.raw -= min(4, w.raw-1)
+	}
+	w.now++
 	w.marker(market.Gap{Cause: market.GapRawLost})
 	w.bad = true
 }
@@ -281,6 +286,9 @@ func (w *writer) drawEntry(t *rapid.T) market.Entry {
 	e := market.Entry{Side: market.Bid, Price: 100 - rapid.Int64Range(0, 5).Draw(t, "price"), Size: rapid.Int64Range(1, 9).Draw(t, "size"), Action: market.Modify}
 	if rapid.Bool().Draw(t, "ask") {
 		e.Side, e.Price = market.Ask, e.Price+6
+	}
+	if rapid.IntRange(0, 99).Draw(t, "far") == 0 {
+		e.Price = 200 - e.Price
 	}
 	if w.def.BookType == market.L2 {
 		e.Count = rapid.Uint32Range(0, 2).Draw(t, "count")

@@ -3,9 +3,12 @@ package main
 import (
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
+
+	"chronicle/market"
 )
 
 // configOf gives the settings of a command line.
@@ -163,5 +166,43 @@ func TestSettingsFromTheEnvironment(t *testing.T) {
 	cfg, err := configOf(t, "etl: {roll_bytes: 5}", "run")
 	if err != nil || !slices.Equal(cfg.Feed.Symbols, []string{"btc_usdt", "eth_usdt"}) || cfg.ETL.RollBytes != 77 || cfg.Tier.Metrics != "127.0.0.1:5" {
 		t.Errorf("%+v, %v", cfg, err)
+	}
+}
+
+// The README's settings, and the help's, are settings; and its shards leave no
+// instrument out.
+func TestDocumentedSettings(t *testing.T) {
+	readme, err := os.ReadFile("../../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var files []string
+	for _, m := range regexp.MustCompile("(?s)```yaml\n(.*?)```").FindAllStringSubmatch(string(readme), -1) {
+		files = append(files, m[1])
+	}
+	help := etlCommand().Long
+	begin, end := strings.Index(help, "  etl:"), strings.Index(help, "This process")
+	if len(files) < 3 || begin < 0 || end < begin {
+		t.Fatalf("%d settings in the README, the help's are at %d to %d", len(files), begin, end)
+	}
+	for _, file := range append(files, help[begin:end]) {
+		cfg, err := configOf(t, file, "etl")
+		if err != nil {
+			t.Errorf("%v in\n%s", err, file)
+			continue
+		}
+		for _, symbol := range []string{"_all", "a", "k", "l", "kzz", "1inch_usd", "btc_usdt", "z"} {
+			in := 0
+			for _, shard := range cfg.ETL.Shards {
+				for _, s := range shard.Symbols {
+					if p, err := market.ParsePattern(s); err == nil && p.Match(market.SymbolID{Venue: "v", Symbol: symbol}) {
+						in++
+					}
+				}
+			}
+			if len(cfg.ETL.Shards) > 0 && in != 1 {
+				t.Errorf("%s is in %d shards of\n%s", symbol, in, file)
+			}
+		}
 	}
 }

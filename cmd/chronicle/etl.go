@@ -23,8 +23,8 @@ instruments; every one must be in exactly one shard:
 
   etl:
     shards:
-      - {name: a, symbols: ["btc*", "eth*"]}
-      - {name: b, symbols: ["[^be]*", "b[^t]*", "e[^t]*"]}
+      - {name: a, symbols: ["[a-k]*"]}       # by symbol on any venue; "kraken:*" by venue
+      - {name: b, symbols: ["[^a-k]*"]}
     groups:                                  # instruments with settings of their own
       - {symbols: ["btc*"], snapshot_interval: 10s, roll_bytes: 268435456}
 

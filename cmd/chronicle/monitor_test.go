@@ -17,6 +17,7 @@ import (
 
 	"chronicle/ingest/feed"
 	"chronicle/ingest/feed/keep"
+	"chronicle/store/queue"
 )
 
 // freeAddress gives an address that nobody listens on.
@@ -106,7 +107,7 @@ func TestZonesShowWhatTheyDo(t *testing.T) {
 		t.Fatalf("status %d, %s", code, errs)
 	}
 	text := until(t, "http://"+feedAt+"/metrics", `^chronicle_feed_messages_total 2000$`, `^chronicle_feed_line_packets_total\{line="A `+line+`"\} [1-9]`,
-		`^chronicle_feed_raw_bytes [1-9]`, `^chronicle_feed_raw_free_bytes [1-9]`, `^chronicle_feed_raw_alarm\{reason="free_space"\} 0`)
+		`^chronicle_feed_raw_free_bytes [1-9]`, `^chronicle_feed_raw_alarm\{reason="free_space"\} 0`)
 	records := regexp.MustCompile(`(?m)^chronicle_feed_records_total (\d+)$`).FindStringSubmatch(text)[1]
 	for _, shard := range []string{"a", "b"} {
 		until(t, "http://"+etlAt+"/metrics", `^chronicle_etl_raw_sequence\{shard="`+shard+`"\} `+records+"$", `^chronicle_etl_lag_records\{shard="`+shard+`"\} 0$`,
@@ -202,5 +203,47 @@ func TestPulse(t *testing.T) {
 	var out strings.Builder
 	if err := second.print(&out, false); err != nil || out.String() != "00:01:42  newest 30, appended 10/s; etl 5/s, behind by 18 records, 0.000 s\n" {
 		t.Errorf("%q, %v", out.String(), err)
+	}
+}
+
+// A feed whose disk has less room than it should says so everywhere, and goes on.
+func TestAlarmIsShown(t *testing.T) {
+	root, line, at := t.TempDir(), freeAddress(t, "udp"), freeAddress(t, "tcp")
+	settings := settingsFile(t, "feed: {alarm_free_bytes: 4611686018427387904, retain_bytes: 1}")
+	common := []string{"--root", root, "--config", settings, "--log-level", "error"}
+	begin(t, io.Discard, append(common, "feed", "--source", "itch", "--line-a", line, "--metrics", at)...)
+	until(t, "http://"+at+"/healthz", `"status":"alarm".*"reason":"free_space","since":"2.*bytes are free, the alarm begins below 4611686018427387904`)
+	until(t, "http://"+at+"/metrics", `^chronicle_feed_raw_alarm\{reason="free_space"\} 1$`, `^chronicle_feed_raw_alarm\{reason="consumer_behind"\} 0$`)
+	if code, _, errs := command(t, "sim", "--to", line, "--messages", "100", "--sim-rate", "0", "--linger", "0s"); code != 0 {
+		t.Fatal(errs)
+	}
+	until(t, "http://"+at+"/metrics", `^chronicle_feed_messages_total 100$`)
+	code, out, errs := command(t, append(common, "queue", "stat", "--json", (&Config{Root: root}).rawDir())...)
+	if code != 0 || !strings.Contains(out, `"alarms":["free_space"]`) {
+		t.Errorf("queue stat: %d, %s%s", code, out, errs)
+	}
+}
+
+// queue stat knows who holds a raw queue that is too large, feed or no feed.
+func TestQueueStatTellsWhoHolds(t *testing.T) {
+	_, dir := rawRoot(t)
+	settings := settingsFile(t, "feed: {alarm_free_bytes: 1, retain_bytes: 1}")
+	stat := func() string {
+		code, out, errs := command(t, "queue", "stat", "--config", settings, dir)
+		if code != 0 {
+			t.Fatal(errs)
+		}
+		return out
+	}
+	if out := stat(); strings.Contains(out, "ALARM") { // the ETL has passed the first segment
+		t.Error(out)
+	}
+	c, err := queue.RegisterConsumer(dir, "slow")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	if out := stat(); !strings.Contains(out, "ALARM     consumer_behind: the raw queue has") || !strings.Contains(out, "passed it: slow\n") {
+		t.Error(out)
 	}
 }

@@ -3,8 +3,10 @@ package etl
 import (
 	"encoding/json"
 	"fmt"
+	"hash/crc32"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	"chronicle/market"
 	"chronicle/store/queue"
@@ -17,21 +19,36 @@ import (
 // they stay: the pipeline takes them over as they are ("adopts" them), marks the
 // place with a gap of cause raw_lost, and trusts no book that they touch.
 //
-// They are told from records that are merely made a second time by one rule: no
-// record is made from a source_begin, or from anything after it, before a
-// checkpoint stands at the record before it. A feed that starts again after the
-// power loss writes a source_begin first. So a pipeline that comes to one from an
-// older checkpoint knows that whatever its streams hold beyond their position was
-// made from records that are no longer there.
+// They are told from records that are merely made a second time by one rule: before
+// anything is made from a source_begin, or from what follows it, there is a checkpoint
+// at the record before it that names it. A feed that starts again after the power
+// loss writes a source_begin first. So a pipeline that comes to one which its
+// checkpoint does not name knows that whatever its streams hold beyond their
+// position was made from records that are no longer there.
+
+// sourceMark tells one source_begin from another of the same number.
+type sourceMark struct {
+	Seq  uint64
+	Time int64
+	Sum  uint32 // of the body
+}
 
 // newSource comes before anything is made from the source_begin r.
 func (e *ETL) newSource(r *queue.Record) error {
-	if e.checkpointSeq == e.rawSeq {
+	if e.rawID == "" { // the queue may have been made after it was opened here
+		var err error
+		if e.rawID, err = queue.ID(e.cfg.RawDir); err != nil {
+			return err
+		}
+	}
+	mark := sourceMark{Seq: r.Seq, Time: r.Time, Sum: crc32.Checksum(r.Body, castagnoli)}
+	if mark == e.source || r.Seq <= e.remake {
 		return nil
 	}
 	if err := e.adoptAll(r.Seq, r.Time, "the raw queue lost the records that these were made from"); err != nil {
 		return err
 	}
+	e.source = mark
 	return e.Checkpoint()
 }
 
@@ -47,11 +64,12 @@ func (e *ETL) sameRawQueue() error {
 	if err != nil {
 		return fmt.Errorf("etl: raw queue: %w", err)
 	}
-	if id == e.rawID && e.rawSeq < next {
+	same := id == e.rawID || id == "" || e.rawID == ""
+	if same && e.rawSeq < next {
 		return nil
 	}
 	from := min(max(oldest, 1), next) - 1
-	if id == e.rawID {
+	if same {
 		from = next - 1 // what is there was processed
 	}
 	e.log.Error("the raw queue is not the one that was processed so far, or has lost records: going on with what it holds now, books are not trusted until they are proved again",
@@ -90,7 +108,8 @@ func (e *ETL) adoptAll(since uint64, time int64, detail string) error {
 					return err
 				}
 			}
-			if s.next == s.stored {
+			if s.next >= s.stored {
+				s.followCut()
 				continue
 			}
 			adopted = true
@@ -108,6 +127,13 @@ func (e *ETL) adoptAll(since uint64, time int64, detail string) error {
 	return nil
 }
 
+// followCut takes over that the queue's segment has ended, for a reason that was lost.
+func (s *stream) followCut() {
+	if s.next == s.stored && s.w.SegmentRecords() == 0 {
+		s.records, s.bytes = 0, 0
+	}
+}
+
 // findUnknown makes the state of streams that are there but not in the pipeline.
 func (e *ETL) findUnknown() error {
 	dirs, err := filepath.Glob(filepath.Join(e.cfg.CleanDir, "*", "*", "*.q"))
@@ -115,24 +141,24 @@ func (e *ETL) findUnknown() error {
 		return err
 	}
 	for _, dir := range dirs {
-		files, err := queue.ListSegments(dir)
-		if err != nil {
-			return err
-		}
-		if len(files) == 0 {
-			continue // nothing hot: whatever it was, it was finished
-		}
-		meta, err := streamMeta(files[len(files)-1].Path)
-		if err != nil {
-			return err
-		}
-		inst, index := e.bySymbol[meta.Definition.SymbolID()], slices.Index(streamNames[:], meta.Stream)
+		stream := strings.TrimSuffix(filepath.Base(dir), ".q")
+		symbol := filepath.Dir(dir)
+		id := market.SymbolID{Venue: filepath.Base(filepath.Dir(symbol)), Symbol: filepath.Base(symbol)}
+		inst, index := e.bySymbol[id], slices.Index(streamNames[:], stream)
 		if index < 0 || inst != nil && inst.streams[index] != nil {
 			continue
 		}
+		if ours, err := e.shards.has(id); err != nil || !ours {
+			continue // another shard's
+		}
 		if inst == nil {
-			if ours, err := e.shards.has(meta.Definition.SymbolID()); err != nil || !ours {
-				continue // another shard's
+			meta, err := streamMeta(dir)
+			if err != nil {
+				return err
+			}
+			if meta == nil {
+				e.orphans[id.String()+"/"+stream] = true
+				continue
 			}
 			inst = e.newInstrument(meta.Definition)
 		}
@@ -141,17 +167,42 @@ func (e *ETL) findUnknown() error {
 	return nil
 }
 
-func streamMeta(path string) (*market.StreamMeta, error) {
-	segment, err := queue.OpenSegment(path)
+// streamMeta reads what the newest segment of a queue says of its stream; nil when
+// none does: a header may be among what is lost.
+func streamMeta(dir string) (*market.StreamMeta, error) {
+	files, err := queue.ListSegments(dir)
 	if err != nil {
 		return nil, err
 	}
-	defer segment.Close()
-	meta := new(market.StreamMeta)
-	if err := json.Unmarshal(segment.Info().Meta, meta); err != nil {
-		return nil, fmt.Errorf("%s: metadata: %w", path, err)
+	for _, file := range slices.Backward(files) {
+		segment, err := queue.OpenSegment(file.Path)
+		if err != nil {
+			continue
+		}
+		meta := new(market.StreamMeta)
+		err = json.Unmarshal(segment.Info().Meta, meta)
+		if segment.Close(); err == nil {
+			return meta, nil
+		}
 	}
-	return meta, nil
+	return nil, nil
+}
+
+// adoptOrphan takes over a stream whose definition was lost, when its instrument
+// is defined again.
+func (e *ETL) adoptOrphan(s *stream) error {
+	name := s.inst.def.SymbolID().String() + "/" + s.name
+	if !e.orphans[name] {
+		return nil
+	}
+	delete(e.orphans, name)
+	if s.next >= s.stored {
+		return nil
+	}
+	if err := e.adopt(s.inst, slices.Index(streamNames[:], s.name), 0); err != nil {
+		return fmt.Errorf("%s of %s: %w", s.name, s.inst.def.SymbolID(), err)
+	}
+	return e.markLost(s.inst, s.lastTime, "the raw queue lost the records that these were made from")
 }
 
 // adopt takes over the rest of one stream: it changes the state as making the

@@ -1,56 +1,45 @@
 package etl
 
-// binding is what an id of the raw queue stands for.
-type binding struct {
-	inst *instrument // nil: another shard's
-	body []byte      // of the definition record
-}
+// foreign stands for every instrument of another shard.
+var foreign = new(instrument)
 
-// bindings finds them by id. Venues number their instruments densely; ids that
-// are far out are kept in a map.
+// bindings tell what the ids of the raw queue stand for: an instrument, or
+// foreign. Venues number their instruments densely; ids that are far out are kept
+// in a map. The table is looked into for each record and holds nothing else.
 type bindings struct {
-	dense  []*binding
-	sparse map[uint32]*binding
+	dense  []*instrument // by id; nil where none was defined
+	sparse map[uint32]*instrument
+	bodies map[uint32][]byte // of the definition records
 }
 
 // denseIDs bounds the table of dense ids: 512 KiB.
 const denseIDs = 1 << 16
 
 // get gives what an id stands for; nil when it was not defined.
-func (b *bindings) get(id uint32) *binding {
+func (b *bindings) get(id uint32) *instrument {
 	if id < uint32(len(b.dense)) {
 		return b.dense[id]
 	}
 	return b.sparse[id]
 }
 
-func (b *bindings) set(id uint32, x binding) {
+func (b *bindings) set(id uint32, inst *instrument, body []byte) {
+	if b.bodies == nil {
+		b.sparse, b.bodies = map[uint32]*instrument{}, map[uint32][]byte{}
+	}
+	b.bodies[id] = body
 	if id >= denseIDs {
-		if b.sparse == nil {
-			b.sparse = map[uint32]*binding{}
-		}
-		b.sparse[id] = &x
+		b.sparse[id] = inst
 		return
 	}
 	for uint32(len(b.dense)) <= id {
 		b.dense = append(b.dense, nil)
 	}
-	b.dense[id] = &x
-}
-
-// all calls f with each.
-func (b *bindings) all(f func(id uint32, x *binding)) {
-	for id, x := range b.dense {
-		if x != nil {
-			f(uint32(id), x)
-		}
-	}
-	for id, x := range b.sparse {
-		f(id, x)
-	}
+	b.dense[id] = inst
 }
 
 func (b *bindings) clear() {
 	clear(b.dense)
 	clear(b.sparse)
+	clear(b.bodies)
 }

@@ -19,7 +19,7 @@ func (e *ETL) bookRecord(inst *instrument, r *queue.Record) error {
 		return err
 	}
 	ev.RawSeq = r.Seq
-	if inst.def.Chained {
+	if inst.kind.chained {
 		return e.chained(inst, kind, ev, r.Time, r.EventTime)
 	}
 	if kind == market.KindSnapshot {
@@ -132,7 +132,7 @@ func (e *ETL) emit(inst *instrument, kind market.Kind, ev *market.BookEvent, tim
 	}
 	s := e.stream(inst, bookStream)
 	var trades []market.Trade
-	if inst.def.BookType == market.L3 && kind == market.KindBook {
+	if inst.kind.l3 && kind == market.KindBook {
 		trades = e.scratch.resolver.Resolve(inst.book, ev)
 	}
 	if err := s.begin(ev.Size(kind)); err != nil {
@@ -175,22 +175,22 @@ func (e *ETL) executions(inst *instrument, trades []market.Trade, time, eventTim
 // apply changes the book and returns what proves it wrong, or nil.
 func (e *ETL) apply(inst *instrument, kind market.Kind, ev *market.BookEvent, time int64) *market.Gap {
 	res := inst.book.Apply(ev, kind)
-	if inst.def.Depth > 0 && inst.def.BookType == market.L2 && kind == market.KindBook {
-		ev.Entries = inst.book.Truncate(market.Bid, inst.def.Depth, ev.Entries)
-		ev.Entries = inst.book.Truncate(market.Ask, inst.def.Depth, ev.Entries)
+	if depth := int(inst.kind.depth); depth > 0 && kind == market.KindBook {
+		ev.Entries = inst.book.Truncate(market.Bid, depth, ev.Entries)
+		ev.Entries = inst.book.Truncate(market.Ask, depth, ev.Entries)
 	}
 	e.n.BadEntries += uint64(res.Duplicate + res.Invalid)
 	var cause market.GapCause
 	if ev.Attr&market.AttrChecksum != 0 && !e.verify(inst, ev.Checksum) {
 		cause = market.GapChecksum
 	}
-	if inst.def.BookType == market.L3 && res.Unknown > 0 {
+	if inst.kind.l3 && res.Unknown > 0 {
 		e.n.UnknownOrders++
 		cause = market.GapUnknownOrder
 	}
 	if inst.book.Crossed() {
 		e.n.Crossed++
-		if inst.def.BookType == market.L2 && cause == "" {
+		if !inst.kind.l3 && cause == "" {
 			cause = market.GapCrossed
 		}
 	}

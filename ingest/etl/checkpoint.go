@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"hash/crc32"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -29,12 +30,15 @@ type state struct {
 	RawID       string
 	Rolled      int64
 	RollReset   bool
+	Source      sourceMark
+	Remake      uint64
 	Policy      Policy
 	Groups      []PolicyGroup
 	Shards      []Shard
 	Shard       string
 	Bindings    []bindingState
 	Channels    map[string]channel
+	Orphans     map[string]bool
 	Instruments []instrumentState
 }
 
@@ -80,7 +84,7 @@ func (e *ETL) Checkpoint() error {
 	if err := e.checkpoint(); err != nil {
 		return fmt.Errorf("checkpoint: %w", err)
 	}
-	e.sinceCheckpoint, e.checkpointed, e.checkpointSeq = 0, time.Now(), e.rawSeq
+	e.sinceCheckpoint, e.checkpointed = 0, time.Now()
 	e.n.Checkpoint, e.n.CheckpointTime, e.n.CheckpointTook = e.rawSeq, e.checkpointed.UnixNano(), e.checkpointed.Sub(began)
 	e.passed.Passed(e.rawSeq)
 	e.publish()
@@ -121,22 +125,19 @@ func (e *ETL) checkpointPath() string { return filepath.Join(e.cfg.StateDir, "ch
 
 func (e *ETL) state() *state {
 	st := &state{
-		RawSeq: e.rawSeq, RawID: e.rawID, Rolled: e.rolled, RollReset: e.rollReset,
+		RawSeq: e.rawSeq, RawID: e.rawID, Rolled: e.rolled, RollReset: e.rollReset, Source: e.source, Remake: e.remake,
 		Policy: e.policies.base, Groups: e.policies.groups, Shards: e.cfg.Shards, Shard: e.cfg.Shard,
-		Channels: map[string]channel{},
+		Channels: map[string]channel{}, Orphans: e.orphans,
 	}
 	places := make(map[*instrument]int, len(e.instruments))
 	for i, inst := range e.instruments {
 		places[inst] = i
 		st.Instruments = append(st.Instruments, inst.state())
 	}
-	e.ids.all(func(id uint32, x *binding) {
-		at := -1
-		if x.inst != nil {
-			at = places[x.inst]
-		}
-		st.Bindings = append(st.Bindings, bindingState{ID: id, Instrument: at, Body: x.body})
-	})
+	places[foreign] = -1
+	for id, body := range e.ids.bodies {
+		st.Bindings = append(st.Bindings, bindingState{ID: id, Instrument: places[e.ids.get(id)], Body: body})
+	}
 	for key, ch := range e.channels {
 		st.Channels[key] = *ch
 	}
@@ -215,22 +216,23 @@ func (e *ETL) resume(st *state) error {
 		return err
 	}
 	e.enforce(p)
-	e.rawSeq, e.rawID, e.checkpointSeq, e.rollReset = st.RawSeq, st.RawID, st.RawSeq, st.RollReset
+	e.rawSeq, e.rawID, e.rollReset, e.source, e.remake = st.RawSeq, st.RawID, st.RollReset, st.Source, st.Remake
 	if e.rolled = st.Rolled; e.rolled > 0 {
 		e.rollAt = p.nextRoll(e.rolled)
 	}
 	for key, ch := range st.Channels {
 		e.channels[key] = &channel{Bad: ch.Bad}
 	}
+	maps.Copy(e.orphans, st.Orphans)
 	for i := range st.Instruments {
 		e.resumeInstrument(&st.Instruments[i])
 	}
 	for _, b := range st.Bindings {
-		x := binding{body: b.Body}
+		inst := foreign
 		if b.Instrument >= 0 {
-			x.inst = e.instruments[b.Instrument]
+			inst = e.instruments[b.Instrument]
 		}
-		e.ids.set(b.ID, x)
+		e.ids.set(b.ID, inst, b.Body)
 	}
 	return nil
 }

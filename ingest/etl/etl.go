@@ -68,7 +68,8 @@ type Config struct {
 	CheckpointEvery uint64
 
 	// CheckpointInterval is the longest time between two checkpoints while there is
-	// something to checkpoint: it bounds what raw retention has to keep. Default 1 minute.
+	// something to checkpoint. It bounds what raw retention has to keep, and how long a
+	// segment that was cut waits to be sealed. Default 10 seconds.
 	CheckpointInterval time.Duration
 
 	// Consumer is the name by which the raw queue knows this ETL: retention removes
@@ -106,10 +107,12 @@ type ETL struct {
 	instruments []*instrument // in order of first definition
 	bySymbol    map[market.SymbolID]*instrument
 	channels    map[string]*channel
+	source      sourceMark      // the latest source_begin, see adopt.go
+	remake      uint64          // raw record up to which streams that were there before us are made again
+	orphans     map[string]bool // streams whose definition is not known, see adopt.go
 
 	rollAt          int64 // capture time at which segments may be cut next
 	sinceCheckpoint uint64
-	checkpointSeq   uint64    // rawSeq of the checkpoint on disk
 	checkpointed    time.Time // when, by the monotonic clock; not in the data path
 	failed          error     // what ended the pipeline inside a record: its state is of no moment
 	scratch         scratch
@@ -137,7 +140,7 @@ func Open(ctx context.Context, cfg Config) (*ETL, error) {
 		cfg.CheckpointEvery = 2_000_000
 	}
 	if cfg.CheckpointInterval <= 0 {
-		cfg.CheckpointInterval = time.Minute
+		cfg.CheckpointInterval = 10 * time.Second
 	}
 	if cfg.Consumer == "" {
 		cfg.Consumer = "etl"
@@ -162,6 +165,7 @@ func Open(ctx context.Context, cfg Config) (*ETL, error) {
 		group:    queue.NewGroup(queue.GroupOptions{MaxOpen: cfg.MaxOpen, NoSync: cfg.NoSync}),
 		bySymbol: map[market.SymbolID]*instrument{},
 		channels: map[string]*channel{},
+		orphans:  map[string]bool{},
 	}
 	if err := e.start(ctx, want); err != nil {
 		return nil, errors.Join(err, e.abandon())
@@ -192,6 +196,7 @@ func (e *ETL) start(ctx context.Context, want *policies) error {
 	// The raw queue keeps what comes after the checkpoint. A position beyond it (the
 	// checkpoint is an older copy, or was deleted) is taken back.
 	e.passed.Rewind(e.rawSeq + 1)
+	e.checkpointed = time.Now()
 	if e.raw, err = queue.OpenTailer(e.cfg.RawDir, e.rawSeq+1); err != nil {
 		return fmt.Errorf("etl: raw queue: %w", err)
 	}
@@ -224,19 +229,22 @@ func (e *ETL) enforce(p *policies) {
 // the raw queue holds. Where clean streams are there already they must be made
 // again from the very first.
 func (e *ETL) beginWithOldest() error {
-	oldest, _, err := queue.Bounds(e.cfg.RawDir)
+	oldest, next, err := queue.Bounds(e.cfg.RawDir)
 	if err == nil {
 		e.rawID, err = queue.ID(e.cfg.RawDir)
 	}
 	if err != nil {
 		return fmt.Errorf("etl: raw queue: %w", err)
 	}
-	if oldest <= 1 {
-		return nil
-	}
 	streams, err := filepath.Glob(filepath.Join(e.cfg.CleanDir, "*", "*", "*.q"))
 	if err != nil {
 		return fmt.Errorf("etl: %w", err)
+	}
+	if len(streams) > 0 {
+		e.remake = next - 1
+	}
+	if oldest <= 1 {
+		return nil
 	}
 	if len(streams) > 0 {
 		return fmt.Errorf("etl: there is no checkpoint in %s, and the raw queue begins with record %d, after the first: bring the checkpoint back, or move %s away to begin anew from there: %w",
@@ -270,7 +278,7 @@ func (e *ETL) Run(ctx context.Context) error {
 			}
 			return err
 		}
-		if e.sinceCheckpoint > 0 && time.Since(e.checkpointed) >= e.cfg.CheckpointInterval {
+		if e.checkpointDue() {
 			if err := e.Checkpoint(); err != nil {
 				return err
 			}
@@ -306,13 +314,20 @@ func (e *ETL) step() (bool, error) {
 	e.rawSeq, e.n.RawTime = r.Seq, r.Time
 	e.n.Records++
 	e.sinceCheckpoint++
+	due := e.sinceCheckpoint >= e.cfg.CheckpointEvery
 	if e.n.Records&1023 == 0 {
 		e.publish()
+		due = due || e.checkpointDue()
 	}
-	if e.sinceCheckpoint >= e.cfg.CheckpointEvery {
+	if due {
 		return true, e.Checkpoint()
 	}
 	return true, nil
+}
+
+// checkpointDue tells whether the latest checkpoint is old and there is something new.
+func (e *ETL) checkpointDue() bool {
+	return e.sinceCheckpoint > 0 && time.Since(e.checkpointed) >= e.cfg.CheckpointInterval
 }
 
 // process applies one raw record to every stream that it concerns.
@@ -328,13 +343,12 @@ func (e *ETL) process(r *queue.Record) error {
 	case market.KindGap:
 		return e.rawGap(r)
 	}
-	bound := e.ids.get(r.Tag)
-	if bound == nil {
+	inst := e.ids.get(r.Tag)
+	switch inst {
+	case nil:
 		return fmt.Errorf("instrument id %d was never defined: %w", r.Tag, market.ErrCorrupt)
-	}
-	inst := bound.inst
-	if inst == nil {
-		return nil // another shard's
+	case foreign:
+		return nil
 	}
 	if !e.admits(inst, r) {
 		e.n.Behind++

@@ -11,23 +11,44 @@ import (
 )
 
 // instrument is the state of one instrument: its book, how far that book can be
-// trusted, and its streams. All of it is in the checkpoint.
+// trusted, and its streams. All of it is in the checkpoint. With thousands of them
+// each record finds its own out of the processor's caches: what every record needs
+// comes first, and the streams' state lies behind it.
 type instrument struct {
-	def     market.Definition
-	policy  *Policy
-	streams [streamCount]*stream // nil until the stream's first record
 	book    *book.Book           // nil after a restart until it is needed, see restore.go
-	carried uint64               // the book's place in the carry, while no stream has it; see carry.go
-	check   checksum.Checker
+	streams [streamCount]*stream // nil until the stream's first record
 
-	bad       bool   // the book may be wrong
-	waiting   bool   // chained: events are held back until a snapshot joins
-	clear     bool   // a new venue session began: the book is empty from the next event on
-	fresh     bool   // chained: the last thing applied was a snapshot
+	bad     bool // the book may be wrong
+	waiting bool // chained: events are held back until a snapshot joins
+	clear   bool // a new venue session began: the book is empty from the next event on
+	fresh   bool // chained: the last thing applied was a snapshot
+
+	kind instrumentKind // what the definition says, as far as each record asks
+
 	seq       uint64 // venue sequence of the last event in the book
 	lastEvent int64  // its ts_event
 	lastRecv  int64  // its ts_recv
-	pending   []pendingEvent
+
+	policy  *Policy
+	carried uint64 // the book's place in the carry, while no stream has it; see carry.go
+	space   [streamCount]stream
+	pending []pendingEvent
+	check   checksum.Checker
+	def     market.Definition
+}
+
+// instrumentKind is taken from a definition.
+type instrumentKind struct {
+	l3, chained bool
+	depth       int32 // L2: levels that the venue keeps; 0: all
+}
+
+func kindOf(def *market.Definition) instrumentKind {
+	k := instrumentKind{l3: def.BookType == market.L3, chained: def.Chained}
+	if !k.l3 {
+		k.depth = int32(def.Depth)
+	}
+	return k
 }
 
 // pendingEvent is an event of a chained instrument that came before the snapshot
@@ -47,7 +68,7 @@ type channel struct {
 
 func (e *ETL) newInstrument(def market.Definition) *instrument {
 	inst := &instrument{
-		def: def, policy: e.policies.of(def.SymbolID()), book: book.New(def.BookType),
+		def: def, kind: kindOf(&def), policy: e.policies.of(def.SymbolID()), book: book.New(def.BookType),
 		lastEvent: market.UndefTimestamp, lastRecv: market.UndefTimestamp,
 	}
 	inst.distrust()
@@ -64,21 +85,23 @@ func (e *ETL) newInstrument(def market.Definition) *instrument {
 // distrust marks the book as possibly wrong until it is proved again.
 func (inst *instrument) distrust() {
 	inst.bad = true
-	inst.waiting = inst.def.Chained
+	inst.waiting = inst.kind.chained
 	inst.fresh = false
 }
 
 // stream gives one of the instrument's streams, making its state on first use.
 func (e *ETL) stream(inst *instrument, index int) *stream {
 	if inst.streams[index] == nil {
-		inst.streams[index] = &stream{e: e, inst: inst, name: streamNames[index], next: 1, begun: true}
+		s := &inst.space[index]
+		*s = stream{e: e, inst: inst, name: streamNames[index], next: 1, begun: true}
+		inst.streams[index] = s
 	}
 	return inst.streams[index]
 }
 
 // define binds an id to an instrument and keeps a changed definition.
 func (e *ETL) define(r *queue.Record) error {
-	if bound := e.ids.get(r.Tag); bound != nil && bytes.Equal(bound.body, r.Body) {
+	if bytes.Equal(e.ids.bodies[r.Tag], r.Body) {
 		return nil // feeds repeat their definitions
 	}
 	def, err := market.DecodeJSON[market.Definition](r.Body)
@@ -98,7 +121,7 @@ func (e *ETL) define(r *queue.Record) error {
 		return err
 	}
 	if !ours {
-		e.ids.set(id, binding{body: bytes.Clone(r.Body)})
+		e.ids.set(id, foreign, bytes.Clone(r.Body))
 		return nil
 	}
 	inst := e.bySymbol[def.SymbolID()]
@@ -111,7 +134,7 @@ func (e *ETL) define(r *queue.Record) error {
 			return err
 		}
 	}
-	e.ids.set(id, binding{inst: inst, body: bytes.Clone(r.Body)})
+	e.ids.set(id, inst, bytes.Clone(r.Body))
 	if known {
 		return nil
 	}
@@ -123,7 +146,7 @@ func (e *ETL) define(r *queue.Record) error {
 // book whose numbers mean something else is begun anew.
 func (e *ETL) redefine(inst *instrument, def market.Definition) error {
 	old := inst.def
-	inst.def = def
+	inst.def, inst.kind = def, kindOf(&def)
 	for _, s := range inst.streams {
 		if s == nil {
 			continue

@@ -17,18 +17,11 @@ import (
 // already be ahead of it after a restart, and then what is made again is compared
 // and not appended.
 type stream struct {
-	e    *ETL
-	inst *instrument
-	name string
-
-	w      *queue.Member // nil until the first record, and after a restart until it is needed
-	stored uint64        // next sequence of the queue when it was opened
-	tail   *queue.Record // the last record that was stored then, while the pipeline is behind it
-	made   []byte        // body of the record to be compared with tail
-
-	next    uint64 // sequence of the next record, from 1
-	records uint64 // records in the current segment; 0 when the next one begins a segment
-	bytes   int64  // their size in bytes
+	w       *queue.Member // nil until the first record, and after a restart until it is needed
+	next    uint64        // sequence of the next record, from 1
+	stored  uint64        // next sequence of the queue when it was opened
+	records uint64        // records in the current segment; 0 when the next one begins a segment
+	bytes   int64         // their size in bytes
 
 	lastTime int64 // largest capture time written
 	oldTime  int64 // the same when the current source began
@@ -40,6 +33,12 @@ type stream struct {
 	snapshotSeq  uint64 // the last snapshot's place in this stream
 	snapshotTime int64  // its event time
 	snapshotSize int    // its entries
+
+	e    *ETL
+	inst *instrument
+	name string
+	tail *queue.Record // the last record that was stored at the start, while the pipeline is behind it
+	made []byte        // body of the record to be compared with tail
 }
 
 // streamIndex gives the fixed place of a stream in instrument.streams.
@@ -69,6 +68,9 @@ func (s *stream) open() error {
 	if s.stored < s.next {
 		return fmt.Errorf("%s: ends at record %d, the checkpoint is at %d: %w: restore the missing segments, or remove the clean stream and the checkpoint to make both again from the raw queue",
 			dir, s.stored-1, s.next-1, ErrLostRecords)
+	}
+	if err := s.e.adoptOrphan(s); err != nil {
+		return err
 	}
 	if s.next < s.stored {
 		s.tail, err = storedRecord(dir, s.stored-1)

@@ -12,12 +12,16 @@
 //     and have neither hole nor overlap, deletions on record excepted.
 //   - Every segment of a book begins with a snapshot, every other one with a record
 //     that a reader can start at.
-//   - Deep: every record decodes, and replaying a book from the stream's beginning
-//     gives, at each synthetic snapshot, the very book that it shows.
+//   - Deep: every record decodes and belongs in its stream, raw sequences do not go
+//     back, and each book stream is proved by package book/audit, across all segments
+//     and tiers: its deltas make, at each synthetic snapshot, the very book that it
+//     shows, and no book is called good without proof.
 //
 // # Concurrency
 //
-// A check writes nothing and takes no lock. It may run beside feed, ETL and tier
+// Streams are checked side by side, as many as there are processors, each segment
+// after segment; what is found is reported in the order of the streams all the same.
+// Memory is what the largest book of each of them takes. A check writes nothing and takes no lock. It may run beside feed, ETL and tier
 // agent: it lists the hot queues first and replays the manifest then, as readers
 // do, and looks again before it calls something missing or unlisted. Moves that
 // are under way are warnings.
@@ -30,6 +34,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"sync"
 
 	"chronicle/store/blob"
 	"chronicle/store/manifest"
@@ -49,9 +54,9 @@ type Options struct {
 	// Quick leaves out what reads segments in full: footers and headers are
 	// checked, checksums and hashes are not.
 	Quick bool
-	// Deep also decodes every record and replays the books.
+	// Deep also decodes every record and proves the books.
 	Deep bool
-	// Progress, if given, is called after each segment.
+	// Progress, if given, is called after each segment, never twice at a time.
 	Progress func(Progress)
 }
 
@@ -84,13 +89,15 @@ func (o *Options) fill() error {
 
 // checker is one run of Check.
 type checker struct {
-	opts     Options
-	report   *Report
-	stores   map[string]blob.Store // of the tiers that are there
-	away     map[string]bool       // tiers that are not, already reported
+	opts   Options
+	report *Report               // not while streams are being checked: each has its own
+	stores map[string]blob.Store // of the tiers that are there
+	away   map[string]bool       // tiers that are not, already reported
+	hot    map[manifest.StreamID][]queue.SegmentFile
+
+	mu       sync.Mutex // guards what follows while streams are being checked
 	follower *manifest.Follower
 	state    *manifest.State
-	hot      map[manifest.StreamID][]queue.SegmentFile
 	progress Progress
 }
 
@@ -112,10 +119,8 @@ func Check(ctx context.Context, opts Options) (*Report, error) {
 	for _, files := range c.hot {
 		c.progress.Total += len(files)
 	}
-	for _, id := range c.streams() {
-		if err := c.checkStream(ctx, id); err != nil {
-			return c.report, fmt.Errorf("check stream %v: %w", id, err)
-		}
+	if err := c.checkStreams(ctx, c.streams()); err != nil {
+		return c.report, err
 	}
 	if err := c.checkRaw(ctx, raw); err != nil {
 		return c.report, fmt.Errorf("check raw queues: %w", err)
@@ -149,6 +154,8 @@ func (c *checker) replay(ctx context.Context) {
 
 // refresh takes in what was committed since; after damage it stays as it is.
 func (c *checker) refresh(ctx context.Context) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	if _, err := c.follower.Refresh(ctx); err == nil {
 		c.state = c.follower.State()
 	}
@@ -193,9 +200,11 @@ func (c *checker) streams() []manifest.StreamID {
 }
 
 // tick counts a segment as done.
-func (c *checker) tick(what string, records uint64, bytes int64) {
-	c.report.Checked.Records += records
-	c.report.Checked.Bytes += bytes
+func (c *checker) tick(r *Report, what string, records uint64, bytes int64) {
+	r.Checked.Records += records
+	r.Checked.Bytes += bytes
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	c.progress.Done++
 	c.progress.What = what
 	c.opts.Progress(c.progress)

@@ -106,7 +106,7 @@ func (c *checker) checkRaw(ctx context.Context, raw []rawSegment) error {
 			c.report.add(Error, code, r.file.Path, queueFix, "begins with sequence %d, the segment before it ends with %d", info.FirstSeq, want-1)
 		}
 		next[r.dir] = info.LastSeq + 1
-		c.tick(r.dir, info.Records, info.Bytes)
+		c.tick(c.report, r.dir, info.Records, info.Bytes)
 	}
 	return nil
 }
@@ -126,8 +126,8 @@ func (c *checker) readQueueSegment(path string) (queue.SegmentInfo, error) {
 
 // checkNumbering looks at a queue that has no segment left: it must still know
 // with which sequence to go on.
-func (c *checker) checkNumbering(id manifest.StreamID, last uint64) {
-	dir := c.queueDir(id)
+func (c *streamCheck) checkNumbering(last uint64) {
+	dir := c.queueDir(c.id)
 	if _, err := os.Stat(dir); err != nil || last == 0 {
 		return
 	}

@@ -43,8 +43,21 @@ const (
 	StreamStart      Code = "stream-start"      // error: a stream does not begin with sequence 1
 	Numbering        Code = "numbering"         // error: the queue would number on wrongly
 	QueueCorrupt     Code = "queue-corrupt"     // error: a segment of a queue cannot be read
-	SnapshotDiffers  Code = "snapshot-differs"  // error: a synthetic snapshot is not the book (deep)
-	RecordInvalid    Code = "record-invalid"    // error: a body does not follow its layout (deep)
+
+	// Deep only.
+	RecordInvalid    Code = "record-invalid"    // error: a body does not follow its layout, or does not belong in the stream
+	RawOrder         Code = "raw-order"         // error: raw sequences go back
+	SnapshotDiffers  Code = "snapshot-differs"  // error: a synthetic snapshot is not the book that the records before it make
+	SnapshotAsOf     Code = "snapshot-as-of"    // error: it is not as of the last event
+	SnapshotPlace    Code = "snapshot-place"    // error: it is not followed by the record that it was made for
+	SnapshotFlags    Code = "snapshot-flags"    // error: its flags are not those of the book
+	BookUnproved     Code = "book-unproved"     // error: a book is called good again without proof
+	BookCrossed      Code = "book-crossed"      // error: a book of levels is called good, and is crossed
+	ChainBroken      Code = "chain-broken"      // error: an event of a good book does not follow the one before
+	ChecksumDiffers  Code = "checksum-differs"  // error: the venue's checksum does not match a book that is called good
+	UnknownOrder     Code = "unknown-order"     // error: an event of a good book names an order that it does not hold
+	ExecutionDiffers Code = "execution-differs" // error: the parts of an execution contradict each other or the resting order
+	GapUnmarked      Code = "gap-unmarked"      // warning: a book is called bad, and no marker says why
 )
 
 // Finding is something that is not as it should be.
@@ -114,6 +127,15 @@ func (r *Report) String() string {
 
 func (r *Report) add(s Severity, code Code, where, fix, format string, args ...any) {
 	r.Findings = append(r.Findings, Finding{Severity: s, Code: code, Where: where, Detail: fmt.Sprintf(format, args...), Fix: fix})
+}
+
+// take adds what another report of the same check has found.
+func (r *Report) take(o *Report) {
+	r.Findings = append(r.Findings, o.Findings...)
+	r.Checked.Segments += o.Checked.Segments
+	r.Checked.Records += o.Checked.Records
+	r.Checked.Bytes += o.Checked.Bytes
+	r.Checked.Snapshots += o.Checked.Snapshots
 }
 
 // sort puts the errors first, each severity in the order of discovery.

@@ -14,7 +14,7 @@ import (
 
 // checkSegment reads one segment: as much of it as the options say. What is wrong
 // is reported, and an error means that its records could not be read.
-func (c *checker) checkSegment(ctx context.Context, p *piece, books *replayer) (queue.SegmentInfo, error) {
+func (c *streamCheck) checkSegment(ctx context.Context, p *piece) (queue.SegmentInfo, error) {
 	seg, closer, err := c.open(ctx, p)
 	if err != nil {
 		if !errors.Is(err, errAway) {
@@ -36,16 +36,16 @@ func (c *checker) checkSegment(ctx context.Context, p *piece, books *replayer) (
 		return info, err
 	}
 	if c.opts.Deep {
-		if err := books.replay(p.where(), seg); err != nil {
+		if err := c.checkRecords(ctx, p.where(), seg); err != nil {
 			c.reportUnreadable(p, err)
 			return info, err
 		}
 	}
-	c.tick(p.ref.StreamID().String(), info.Records, info.Bytes)
+	c.tick(c.report, p.ref.StreamID().String(), info.Records, info.Bytes)
 	return info, nil
 }
 
-func (c *checker) reportUnreadable(p *piece, err error) {
+func (c *streamCheck) reportUnreadable(p *piece, err error) {
 	switch {
 	case isNone(err):
 		c.report.add(Error, SegmentMissing, p.where(), "restore it from a copy", "%v is listed, but there is no file", p.ref)
@@ -61,7 +61,7 @@ var errAway = errors.New("its tier is not there")
 
 // open opens a segment wherever it is now. If it is not where it was listed, the
 // manifest is read again: it may have been moved since.
-func (c *checker) open(ctx context.Context, p *piece) (*queue.Segment, func(), error) {
+func (c *streamCheck) open(ctx context.Context, p *piece) (*queue.Segment, func(), error) {
 	const looks = 3
 	for look := 1; ; look++ {
 		seg, closer, err := c.openAt(ctx, p)
@@ -69,14 +69,14 @@ func (c *checker) open(ctx context.Context, p *piece) (*queue.Segment, func(), e
 			return seg, closer, err
 		}
 		c.refresh(ctx)
-		for _, row := range c.state.Find(manifest.Filter{Venue: p.ref.Venue, Symbol: p.ref.Symbol, Stream: p.ref.Stream, FromSeq: p.ref.FirstSeq, ToSeq: p.ref.FirstSeq}) {
+		if row, ok := c.row(p.ref); ok {
 			p.row, p.path = &row, ""
 		}
 	}
 }
 
 // openAt tries the places that a piece names.
-func (c *checker) openAt(ctx context.Context, p *piece) (seg *queue.Segment, closer func(), err error) {
+func (c *streamCheck) openAt(ctx context.Context, p *piece) (seg *queue.Segment, closer func(), err error) {
 	if p.path != "" {
 		return openFile(p.path)
 	}
@@ -105,7 +105,7 @@ func openFile(path string) (*queue.Segment, func(), error) {
 	return seg, func() { _ = seg.Close() }, nil // it was only read
 }
 
-func (c *checker) openObject(ctx context.Context, p *piece, at manifest.Location) (*queue.Segment, func(), error) {
+func (c *streamCheck) openObject(ctx context.Context, p *piece, at manifest.Location) (*queue.Segment, func(), error) {
 	store := c.stores[at.Tier]
 	if store == nil {
 		return nil, nil, errAway
@@ -125,7 +125,7 @@ func (c *checker) openObject(ctx context.Context, p *piece, at manifest.Location
 }
 
 // compare checks what a segment says about itself against its row and its place.
-func (c *checker) compare(p *piece, info queue.SegmentInfo) {
+func (c *streamCheck) compare(p *piece, info queue.SegmentInfo) {
 	if !info.Sealed {
 		c.compareLive(p, info)
 		return
@@ -152,7 +152,7 @@ func (c *checker) compare(p *piece, info queue.SegmentInfo) {
 }
 
 // compareLive checks the header of a segment that is still being written.
-func (c *checker) compareLive(p *piece, info queue.SegmentInfo) {
+func (c *streamCheck) compareLive(p *piece, info queue.SegmentInfo) {
 	meta, err := streamMeta(info.Meta)
 	if err != nil {
 		c.report.add(Error, SegmentDiffers, p.where(), queueFix, "%v", err)
@@ -183,7 +183,7 @@ func differences(file, log *manifest.Segment) []string {
 }
 
 // checkFirst checks that a reader can start at the segment's first record.
-func (c *checker) checkFirst(p *piece, seg *queue.Segment) error {
+func (c *streamCheck) checkFirst(p *piece, seg *queue.Segment) error {
 	r, err := seg.Cursor().Next()
 	if errors.Is(err, io.EOF) {
 		return nil // a live segment without a record yet

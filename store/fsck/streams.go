@@ -3,7 +3,11 @@ package fsck
 import (
 	"cmp"
 	"context"
+	"fmt"
+	"runtime"
 	"slices"
+	"sync"
+	"sync/atomic"
 
 	"chronicle/store/manifest"
 	"chronicle/store/queue"
@@ -24,12 +28,63 @@ func (p *piece) where() string {
 	return p.row.Location().String()
 }
 
-// pieces puts a stream together: what the manifest lists, and what the queue has
+// streamCheck checks one stream.
+type streamCheck struct {
+	*checker
+	id     manifest.StreamID
+	report *Report // of this stream
+	proof  *proof  // deep only; belongs to whoever checks the stream
+}
+
+// checkStreams checks streams side by side. The first error ends it.
+func (c *checker) checkStreams(ctx context.Context, ids []manifest.StreamID) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	reports := make([]*Report, len(ids))
+	var next atomic.Int64
+	var all sync.WaitGroup
+	for range min(runtime.GOMAXPROCS(0), len(ids)) {
+		all.Go(func() {
+			proof := newProof()
+			for i := int(next.Add(1)) - 1; i < len(ids) && ctx.Err() == nil; i = int(next.Add(1)) - 1 {
+				one := streamCheck{checker: c, id: ids[i], report: &Report{}, proof: proof}
+				reports[i] = one.report
+				if err := one.check(ctx); err != nil {
+					cancel(fmt.Errorf("check stream %v: %w", ids[i], err))
+				}
+			}
+		})
+	}
+	all.Wait()
+	for _, r := range reports {
+		if r != nil {
+			c.report.take(r)
+		}
+	}
+	return context.Cause(ctx)
+}
+
+// rows gives what the manifest lists of the stream.
+func (c *streamCheck) rows() []manifest.Row {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.state.Stream(c.id)
+}
+
+// row gives the manifest's row of a segment as it is now.
+func (c *streamCheck) row(ref manifest.Ref) (manifest.Row, bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.state.Segment(ref)
+}
+
+// pieces puts the stream together: what the manifest lists, and what the queue has
 // besides.
-func (c *checker) pieces(id manifest.StreamID) []*piece {
+func (c *streamCheck) pieces() []*piece {
+	id := c.id
 	byseq := map[uint64]*piece{}
 	var all []*piece
-	for _, row := range c.state.Stream(id) {
+	for _, row := range c.rows() {
 		p := &piece{ref: row.Ref(), row: &row, sealed: true}
 		byseq[row.FirstSeq] = p
 		all = append(all, p)
@@ -51,8 +106,8 @@ func (c *checker) pieces(id manifest.StreamID) []*piece {
 }
 
 // checkCopy looks at a hot file of a segment that the archive lists.
-func (c *checker) checkCopy(p *piece, file queue.SegmentFile) {
-	if c.state.HasLeftover(p.ref) {
+func (c *streamCheck) checkCopy(p *piece, file queue.SegmentFile) {
+	if c.hasLeftover(p.ref) {
 		return // reported with the leftovers
 	}
 	seg, err := queue.OpenSegment(file.Path)
@@ -72,23 +127,29 @@ func (c *checker) checkCopy(p *piece, file queue.SegmentFile) {
 	c.report.add(Warning, Duplicate, file.Path, "run the tier agent", "%v holds the same segment", p.row.Location())
 }
 
-// checkStream checks a stream's segments one after the other.
-func (c *checker) checkStream(ctx context.Context, id manifest.StreamID) error {
+func (c *streamCheck) hasLeftover(ref manifest.Ref) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.state.HasLeftover(ref)
+}
+
+// check checks the stream's segments one after the other.
+func (c *streamCheck) check(ctx context.Context) error {
 	next := uint64(1) // 0: not known, because the segment before cannot be read
-	books := &replayer{id: id, report: c.report}
-	for i, p := range c.pieces(id) {
+	c.proof.begin(c.report)
+	for i, p := range c.pieces() {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
 		if !c.checkOrder(p, i == 0, next) {
-			books.lose()
+			c.proof.lose()
 		}
-		info, err := c.checkSegment(ctx, p, books)
+		info, err := c.checkSegment(ctx, p)
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
 		if err != nil {
-			books.lose()
+			c.proof.lose()
 		}
 		switch {
 		case p.row != nil:
@@ -100,21 +161,22 @@ func (c *checker) checkStream(ctx context.Context, id manifest.StreamID) error {
 			next = 0
 		}
 	}
-	if len(c.hot[id]) == 0 && next > 0 {
-		c.checkNumbering(id, next-1)
+	c.proof.end()
+	if len(c.hot[c.id]) == 0 && next > 0 {
+		c.checkNumbering(next - 1)
 	}
 	return nil
 }
 
 // checkOrder checks that a segment begins where the one before it ends.
-func (c *checker) checkOrder(p *piece, first bool, next uint64) bool {
+func (c *streamCheck) checkOrder(p *piece, first bool, next uint64) bool {
 	begin := p.ref.FirstSeq
 	switch {
 	case next == 0 || begin == next:
 		return true
 	case begin < next:
 		c.report.add(Error, Overlap, p.where(), "find out which is right, and move the other away", "begins with sequence %d, but %d was there before", begin, next-1)
-	case c.removed(p.ref.StreamID(), next, begin-1):
+	case c.removed(next, begin-1):
 	case first:
 		c.report.add(Error, StreamStart, p.where(), "restore the segments before it", "the stream's first segment begins with sequence %d", begin)
 	default:
@@ -124,8 +186,10 @@ func (c *checker) checkOrder(p *piece, first bool, next uint64) bool {
 }
 
 // removed tells whether a range of sequences was deleted on record.
-func (c *checker) removed(id manifest.StreamID, from, to uint64) bool {
-	ranges := c.state.Removed(id)
+func (c *streamCheck) removed(from, to uint64) bool {
+	c.mu.Lock()
+	ranges := c.state.Removed(c.id)
+	c.mu.Unlock()
 	slices.SortFunc(ranges, func(a, b manifest.SeqRange) int { return cmp.Compare(a.First, b.First) })
 	for _, r := range ranges {
 		if r.First <= from && from <= r.Last {

@@ -24,7 +24,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -182,7 +181,7 @@ func (k *Keeper) Look() {
 	s.Segments, s.Bytes, s.Space, s.Below = segments, bytes, space, l.Below(space.Total)
 	s.FullIn = k.pace.add(now, space.Free)
 	if failed == nil {
-		detail := l.behind(bytes, append(result.HeldBy, result.Missing...))
+		detail := l.behind(s, append(result.HeldBy, result.Missing...))
 		k.judge(now, ConsumerBehind, detail != "", detail)
 	}
 	below := s.Below
@@ -192,14 +191,14 @@ func (k *Keeper) Look() {
 	k.judge(now, FreeSpace, space.Free < below, s.lowText()+fullText(s.FullIn))
 }
 
-// behind tells what is wrong with a queue of that size, which some consumers hold;
-// empty if nothing is.
-func (l *Limits) behind(bytes int64, holders []string) string {
-	if l.MaxBytes <= 0 || bytes <= l.MaxBytes || len(holders) == 0 {
+// behind tells what is wrong with a queue that some consumers hold; empty if nothing
+// is. The newest segment stays anyway.
+func (l *Limits) behind(s *State, holders []string) string {
+	if l.MaxBytes <= 0 || s.Bytes <= l.MaxBytes || s.Segments < 2 || len(holders) == 0 {
 		return ""
 	}
 	return fmt.Sprintf("the raw queue has %d bytes, more than its limit of %d, and nothing goes before these consumers have passed it: %s",
-		bytes, l.MaxBytes, strings.Join(holders, ", "))
+		s.Bytes, l.MaxBytes, strings.Join(holders, ", "))
 }
 
 func (s *State) lowText() string {
@@ -225,52 +224,6 @@ func (k *Keeper) tell(r *queue.RetainResult, err error) {
 	case len(r.Missing) > 0:
 		k.opts.Log.Info("raw retention waits for consumers that have never been there", "consumers", r.Missing)
 	}
-}
-
-// Inspect gives the state of a raw queue as it is now, with the alarms that these
-// limits call for. It changes nothing; what takes time to know, it leaves out.
-func Inspect(dir string, l Limits) (State, error) {
-	var s State
-	var err error
-	if s.Segments, s.Bytes, err = queue.Usage(dir); err != nil {
-		return s, err
-	}
-	if s.Space, err = SpaceOf(dir); err != nil {
-		return s, err
-	}
-	s.Below = l.Below(s.Space.Total)
-	if s.Space.Free < s.Below {
-		s.Alarms = append(s.Alarms, Alarm{Reason: FreeSpace, Detail: s.lowText()})
-	}
-	holders, err := l.holders(dir)
-	if err != nil {
-		s.Alarms = append(s.Alarms, Alarm{Reason: Retention, Detail: err.Error()})
-	} else if detail := l.behind(s.Bytes, holders); detail != "" {
-		s.Alarms = append(s.Alarms, Alarm{Reason: ConsumerBehind, Detail: detail})
-	}
-	return s, nil
-}
-
-// holders gives the consumers that need the oldest record of a queue, or are
-// expected and not there.
-func (l *Limits) holders(dir string) ([]string, error) {
-	all, err := queue.Consumers(dir)
-	if err != nil {
-		return nil, err
-	}
-	files, err := queue.ListSegments(dir)
-	if err != nil || len(files) < 2 {
-		return nil, err // the newest segment always stays
-	}
-	holders := slices.DeleteFunc(slices.Clone(l.Require), func(name string) bool {
-		return slices.ContainsFunc(all, func(c queue.ConsumerInfo) bool { return c.Name == name })
-	})
-	for _, c := range all {
-		if c.Next < files[1].FirstSeq {
-			holders = append(holders, c.Name)
-		}
-	}
-	return holders, nil
 }
 
 func fullText(d time.Duration) string {
