@@ -36,7 +36,7 @@ clients: build $(VENV)/.installed ## real clients (pyarrow, pandas, Polars) agai
 	$(VENV)/bin/python clients/python/tests/run.py $(BIN)
 
 soak: ## the same drills, many more rounds
-	CHRONICLE_SOAK=200 $(GO) test -count=1 -timeout 4h ./store/... ./ingest/...
+	CHRONICLE_SOAK=200 $(GO) test -count=1 -timeout 4h ./store/... ./ingest/... ./tests/proof
 	CHRONICLE_SOAK=200 $(GO) test -count=1 -timeout 4h ./tests -truth
 
 bench: ## measured ratios, printed as the README's table

@@ -136,6 +136,15 @@ func (e *BookEvent) Decode(b []byte, kind Kind) error {
 	return nil
 }
 
+// FirstOrder gives the order that the first entry of a KindBook body names, without
+// decoding the rest; 0 when there is no entry.
+func FirstOrder(b []byte) uint64 {
+	if len(b) < bookHeaderSize+EntrySize {
+		return 0
+	}
+	return le.Uint64(b[bookHeaderSize:])
+}
+
 // Put encodes t into b, which must have TradeSize bytes.
 func (t *Trade) Put(b []byte) {
 	_ = b[TradeSize-1]

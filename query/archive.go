@@ -80,6 +80,7 @@ type Archive struct {
 	replayers sync.Pool // of *replayer
 
 	catalog catalog
+	ledgers ledgers
 }
 
 // Open opens an archive for reading. Nothing below the root is changed.

@@ -64,6 +64,9 @@ func (q *bookQuery) run(ctx context.Context) (*BookAnswer, error) {
 	}
 	r := q.a.replayers.Get().(*replayer)
 	defer q.a.replayers.Put(r)
+	if r.doubts, err = q.a.doubts(q.id.SymbolID); err != nil {
+		return nil, err
+	}
 	for at := q.plan.locate(q.req.Clock, q.req.At); at >= 0; at-- {
 		found, err := q.replay(ctx, at, r)
 		if err != nil {

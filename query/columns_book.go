@@ -35,7 +35,10 @@ type mboMaker struct {
 	columns *mboColumns
 	event   market.BookEvent
 	next    int // the entry to write next; -1 is the Clear row
+	doubts  doubts
 }
+
+func (m *mboMaker) doubt(d doubts) { m.doubts = d }
 
 var clearEntry = market.Entry{Price: market.UndefPrice, Size: market.UndefSize, Side: market.NoSide, Action: market.Clear}
 
@@ -43,6 +46,9 @@ func (m *mboMaker) take(rec *queue.Record, _ *segment) (rows, degraded bool, err
 	kind, ev := market.Kind(rec.Kind), &m.event
 	if err := ev.Decode(rec.Body, kind); err != nil {
 		return false, false, err
+	}
+	if m.doubts.cover(rec.Seq) {
+		ev.Flags |= market.FlagMaybeBadBook
 	}
 	m.next = 0
 	if kind == market.KindSnapshot {
@@ -115,6 +121,8 @@ type mbpMaker struct {
 	replay     replayer
 	bids, asks []book.Level
 }
+
+func (m *mbpMaker) doubt(d doubts) { m.replay.doubts = d }
 
 func (m *mbpMaker) begin(id streamID, def *market.Definition, fresh bool) {
 	m.own.begin(id, def, fresh)

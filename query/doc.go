@@ -55,6 +55,10 @@
 // In trades, mbo and quotes, which hold no book, GapNull is GapMark: the rows
 // that were received are right. Ask for schema gap to see what is missing.
 //
+// What the ETL's self-audit could not prove (docs/formats/ledger.md) counts as a gap of
+// cause audit: books within are degraded, rows of books have FlagMaybeBadBook, and
+// schema gap lists the interval at the ts_recv of the record that showed it.
+//
 // # Concurrency
 //
 // An [Archive] is safe for concurrent use and starts no goroutine. A [Stream] is

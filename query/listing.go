@@ -20,7 +20,7 @@ type SymbolInfo struct {
 	First         int64           `json:"first"` // ts_recv; market.UndefTimestamp when there is no record
 	Last          int64           `json:"last"`
 	Records       uint64          `json:"records"`
-	Condition     string          `json:"condition"` // degraded: there is a gap marker somewhere, recovered or not
+	Condition     string          `json:"condition"` // degraded: there is a gap marker somewhere, recovered or not, or a row in the ledger
 }
 
 // MarshalJSON writes times as RFC 3339 with nine decimals.
@@ -70,6 +70,13 @@ func (a *Archive) symbolInfo(ctx context.Context, id market.SymbolID) (SymbolInf
 	def, err := a.definition(ctx, id)
 	if err != nil {
 		return info, err
+	}
+	doubts, err := a.doubts(id)
+	if err != nil {
+		return info, err
+	}
+	if len(doubts) > 0 {
+		info.Condition = ConditionDegraded
 	}
 	info.Native, info.BookType = def.Native, def.BookType
 	info.PriceExponent, info.SizeExponent = def.PriceExponent, def.SizeExponent

@@ -128,7 +128,7 @@ func (s *Stream) open(ctx context.Context, a *Archive, ids []market.SymbolID) er
 			s.all = append(s.all, newSource(r, newMaker(), i, &s.spec))
 		}
 	}
-	return nil
+	return s.addDoubts(a, ids, newMaker)
 }
 
 // plan plans every symbol.

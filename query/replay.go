@@ -16,6 +16,7 @@ type replayer struct {
 	event   market.BookEvent
 	ahead   market.BookEvent // a record after the cut
 	started bool
+	doubts  doubts // what the ledger says of the stream
 
 	// The state after the last record.
 	tsEvent, tsRecv int64  // of the last venue event in the book
@@ -65,12 +66,17 @@ func (r *replayer) apply(rec *queue.Record, s *segment) (changed bool, err error
 	if err != nil {
 		return false, damaged(err, "%s: %v: record %d", r.id, s, rec.Seq)
 	}
+	if r.doubts.cover(rec.Seq) {
+		r.degraded = true
+		r.event.Flags |= market.FlagMaybeBadBook
+	}
 	r.last = rec.Seq
 	return changed, nil
 }
 
 // applySnapshot loads a snapshot. One that was made from the book itself must
-// equal the book, if there is one yet: otherwise one of the two is wrong.
+// equal the book, if there is one yet: otherwise one of the two is wrong. Where the
+// ledger says so already, the snapshot counts, and the book is degraded.
 func (r *replayer) applySnapshot(rec *queue.Record) (bool, error) {
 	ev := &r.event
 	if err := ev.Decode(rec.Body, market.KindSnapshot); err != nil {
@@ -79,7 +85,9 @@ func (r *replayer) applySnapshot(rec *queue.Record) (bool, error) {
 	synthetic := ev.Attr&market.AttrSynthetic != 0
 	r.degraded, r.rawSequence = ev.Flags&market.FlagMaybeBadBook != 0, ev.RawSeq
 	if synthetic && r.started {
-		return false, r.compare(ev)
+		if err := r.compare(ev); err == nil || !r.doubts.cover(rec.Seq) {
+			return false, err
+		}
 	}
 	if res := r.book.Apply(ev, market.KindSnapshot); synthetic && !res.OK() {
 		return false, errorString("the snapshot contradicts itself")

@@ -40,6 +40,8 @@ type source struct {
 	record queue.Record // the last one read; valid until the reader goes on
 	key    int64        // running maximum of the clock at the record: what symbols are merged by
 	gaps   int64        // markers passed in the range
+
+	ledger doubts // of a source without reader: the rows that are still to come
 }
 
 func newSource(r *reader, m maker, symbol int, spec *rangeSpec) *source {
@@ -52,6 +54,9 @@ func newSource(r *reader, m maker, symbol int, spec *rangeSpec) *source {
 
 // next goes to the next record that makes rows; io.EOF when there is none.
 func (s *source) next(ctx context.Context) error {
+	if s.reader == nil {
+		return s.nextRow()
+	}
 	for n := 0; ; n++ {
 		if n%checkEvery == 0 && ctx.Err() != nil {
 			return ctx.Err()
@@ -132,10 +137,12 @@ func (s *source) gap(rec *queue.Record, inside bool) error {
 // overlaps tells whether the interval that a gap covers touches [start, end).
 func overlaps(g *market.Gap, start, end int64) bool { return g.Start < end && g.End >= start }
 
-func (s *source) gapError(detail string) error {
+func (s *source) gapError(detail string) error { return gapError(s.reader.id.SymbolID, detail) }
+
+func gapError(id market.SymbolID, detail string) error {
 	return &Error{
 		Code: DataLoss, Field: "on_gap", Given: string(GapError), Allowed: string(GapMark) + ", " + string(GapNull),
-		Detail: s.reader.id.String() + ": " + detail,
+		Detail: id.String() + ": " + detail,
 	}
 }
 
@@ -156,7 +163,10 @@ func (h sources) before(i, j int) bool {
 	if h[i].key != h[j].key {
 		return h[i].key < h[j].key
 	}
-	return h[i].symbol < h[j].symbol
+	if h[i].symbol != h[j].symbol {
+		return h[i].symbol < h[j].symbol
+	}
+	return h[j].reader == nil && h[i].reader != nil // what stands in the stream comes first
 }
 
 // init orders the heap.

@@ -8,7 +8,6 @@
 package main
 
 import (
-	"bufio"
 	"bytes"
 	"context"
 	"encoding/json"
@@ -20,10 +19,10 @@ import (
 	"os/signal"
 	"path/filepath"
 	"strconv"
-	"strings"
 	"syscall"
 	"time"
 
+	"chronicle/bench/proc"
 	"chronicle/store/queue"
 )
 
@@ -158,10 +157,13 @@ func look(raw string, feed, etl *process) (now sample, err error) {
 	for _, f := range files {
 		now.rawBytes += f.Size
 	}
-	var errs [2]error
-	now.feedRSS, now.feedCPU, errs[0] = feed.usage()
-	now.etlRSS, now.etlCPU, errs[1] = etl.usage()
-	return now, errors.Join(errs[:]...)
+	f, err := feed.usage()
+	if err != nil {
+		return now, err
+	}
+	e, err := etl.usage()
+	now.feedRSS, now.feedCPU, now.etlRSS, now.etlCPU = f.Own, f.CPU, e.Own, e.CPU
+	return now, err
 }
 
 func (s *sample) print(last *sample) {
@@ -278,35 +280,11 @@ func (p *process) log() []byte {
 	return b
 }
 
-// usage gives the memory that is the process's own and the processor time it has used.
-func (p *process) usage() (rss int64, cpu time.Duration, err error) {
-	dir := filepath.Join("/proc", strconv.Itoa(p.cmd.Process.Pid))
-	f, err := os.Open(filepath.Join(dir, "status"))
+// usage gives what the process uses.
+func (p *process) usage() (proc.Usage, error) {
+	u, err := proc.Look(p.cmd.Process.Pid)
 	if err != nil {
-		return 0, 0, fmt.Errorf("%s has ended: %w\n%s", p.cmd.Args[1], err, p.log())
+		err = fmt.Errorf("%s has ended: %w\n%s", p.cmd.Args[1], err, p.log())
 	}
-	defer f.Close()
-	for lines := bufio.NewScanner(f); lines.Scan(); {
-		if kb, ok := strings.CutPrefix(lines.Text(), "RssAnon:"); ok {
-			n, err := strconv.ParseInt(strings.TrimSuffix(strings.TrimSpace(kb), " kB"), 10, 64)
-			if err != nil {
-				return 0, 0, err
-			}
-			rss = n << 10
-		}
-	}
-	stat, err := os.ReadFile(filepath.Join(dir, "stat"))
-	if err != nil {
-		return 0, 0, err
-	}
-	fields := strings.Fields(string(stat[bytes.LastIndexByte(stat, ')')+1:]))
-	const userTime, systemTime, tick = 11, 12, 10 * time.Millisecond // man 5 proc, less pid and name
-	for _, at := range []int{userTime, systemTime} {
-		n, err := strconv.ParseInt(fields[at], 10, 64)
-		if err != nil {
-			return 0, 0, err
-		}
-		cpu += time.Duration(n) * tick
-	}
-	return rss, cpu, nil
+	return u, err
 }

@@ -46,6 +46,7 @@ type state struct {
 	joined uint64 // and of the last venue snapshot
 	due    due
 	proved Mark
+	healed Mark     // the last venue snapshot that is called good
 	doubt  *Finding // holds unless a loss of raw records follows
 
 	// The venue sequence and the times of the last event in the book; each is not
@@ -83,6 +84,10 @@ func (c *Checker) Stats() Stats { return c.stats }
 // Proved gives the last snapshot of the stream: up to there everything has been
 // compared. It is zero before the first one, and after Lose and Reset.
 func (c *Checker) Proved() Mark { return c.proved }
+
+// Healed gives the last snapshot of the venue, or empty book of a new session, that
+// proves the book whatever was before it. It is zero as Proved is.
+func (c *Checker) Healed() Mark { return c.healed }
 
 // Known tells whether the book is known.
 func (c *Checker) Known() bool { return c.known }

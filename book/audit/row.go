@@ -3,6 +3,7 @@ package audit
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"math"
 
@@ -79,23 +80,23 @@ func (r *Row) Line() []byte {
 }
 
 // ReadRows reads a ledger: its rows in order of their first lines, each as its
-// latest line has it. whole is the number of bytes up to the end of the last line
-// that is complete; what follows was being written, or broken off by a crash, and
-// is no row.
+// latest line has it. whole is the number of bytes up to the end of the last row.
+// What follows was being written, or was torn by a crash before it was durable,
+// and is no row; a line that is none and has rows after it is damage.
 func ReadRows(b []byte) (rows []Row, whole int, err error) {
 	places := map[Key]int{}
+	at := 0
 	for n := 1; ; n++ {
-		end := bytes.IndexByte(b[whole:], '\n')
+		end := bytes.IndexByte(b[at:], '\n')
 		if end < 0 {
 			return rows, whole, nil
 		}
-		line := b[whole : whole+end]
-		var r Row
-		if err := json.Unmarshal(line, &r); err != nil {
-			return nil, 0, fmt.Errorf("line %d is not a row: %w", n, err)
-		}
-		if r.Venue == "" || r.Symbol == "" || r.Stream == "" || r.FirstSeq == 0 || r.LastSeq < r.FirstSeq {
-			return nil, 0, fmt.Errorf("line %d is not a row: venue, symbol, stream, first_seq and last_seq (not before it) are needed", n)
+		r, wrong := parseRow(b[at : at+end])
+		if at += end + 1; wrong != nil {
+			if bytes.IndexByte(b[at:], '\n') < 0 {
+				return rows, whole, nil
+			}
+			return nil, 0, fmt.Errorf("line %d: %w", n, wrong)
 		}
 		if i, ok := places[r.Key()]; ok {
 			rows[i] = r
@@ -103,6 +104,16 @@ func ReadRows(b []byte) (rows []Row, whole int, err error) {
 			places[r.Key()] = len(rows)
 			rows = append(rows, r)
 		}
-		whole += end + 1
+		whole = at
 	}
+}
+
+func parseRow(line []byte) (r Row, err error) {
+	if err := json.Unmarshal(line, &r); err != nil {
+		return r, fmt.Errorf("not a row: %w", err)
+	}
+	if r.Venue == "" || r.Symbol == "" || r.Stream == "" || r.FirstSeq == 0 || r.LastSeq < r.FirstSeq {
+		return r, errors.New("not a row: venue, symbol, stream, first_seq and last_seq (not before it) are needed")
+	}
+	return r, nil
 }

@@ -69,7 +69,10 @@ func TestReadRows(t *testing.T) {
 		t.Errorf("%d bytes, %+v, %v", whole, rows, err)
 	}
 	for _, bad := range []string{"\n", "{}\n", "no json\n", `{"venue":"v","symbol":"s","stream":"book","first_seq":2,"last_seq":1}` + "\n"} {
-		if _, _, err := ReadRows([]byte(text + bad)); err == nil || !strings.Contains(err.Error(), "line 4") {
+		if rows, whole, err := ReadRows([]byte(text + bad + "x")); err != nil || whole != len(text) || len(rows) != 2 {
+			t.Errorf("%q at the end: %d bytes, %v, %v", bad, whole, rows, err)
+		}
+		if _, _, err := ReadRows([]byte(text + bad + string(first.Line()))); err == nil || !strings.Contains(err.Error(), "line 4") {
 			t.Errorf("%q: %v", bad, err)
 		}
 	}

@@ -40,6 +40,9 @@ func (c *Checker) venue(r *Record, ev *market.BookEvent) {
 	c.sane(r, ev)
 	c.fresh = true
 	c.happened(r, ev)
+	if !c.bad {
+		c.healed = Mark{Seq: r.Seq, RawSeq: ev.RawSeq, Time: r.Time}
+	}
 }
 
 // synthetic compares a snapshot that the writer made with the book, and takes it

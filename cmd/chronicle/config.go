@@ -84,6 +84,7 @@ type ETLConfig struct {
 
 	Shards []ShardConfig `koanf:"shards"`
 	Groups []GroupConfig `koanf:"groups"`
+	Audit  string        `koanf:"audit"` // auditOn or auditOff; empty is on
 
 	Metrics  string `koanf:"metrics"`
 	Insecure bool   `koanf:"insecure"`
@@ -139,7 +140,7 @@ func (c *Config) manifestDir() string { return filepath.Join(c.Root, "manifest")
 func (c *Config) warmDir() string     { return filepath.Join(c.Root, "archive") }
 
 // flagKeys names the setting of each flag, but for the flags that mean another
-// setting in each command: those have it as an annotation, see zoneFlags.
+// setting in each command: those have it as an annotation, see annotate.
 var flagKeys = map[string]string{
 	"log-level": "log_level",
 	"source":    "feed.source", "listen": "feed.listen", "date": "feed.date",
@@ -151,7 +152,7 @@ var flagKeys = map[string]string{
 	"retain-age": "feed.retain_age", "retain-bytes": "feed.retain_bytes", "consumers": "feed.consumers",
 	"segment-bytes": "feed.segment_bytes", "sync-interval": "feed.sync_interval", "alarm-free-bytes": "feed.alarm_free_bytes",
 	"roll-interval": "etl.roll_interval", "roll-bytes": "etl.roll_bytes", "roll-min-bytes": "etl.roll_min_bytes", "snapshot-interval": "etl.snapshot_interval",
-	"replay-budget": "etl.replay_budget", "checkpoint-every": "etl.checkpoint_every",
+	"replay-budget": "etl.replay_budget", "checkpoint-every": "etl.checkpoint_every", "audit": "etl.audit",
 	"warm-after": "tier.warm_after", "cold-after": "tier.cold_after", "cold-dir": "tier.cold_dir", "tier-interval": "tier.interval",
 	"rest": "serve.rest", "flight": "serve.flight", "index": "serve.index",
 	"sim-symbols": "sim.symbols", "sim-rate": "sim.rate", "sim-seed": "sim.seed",

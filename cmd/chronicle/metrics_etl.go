@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"chronicle/ingest/etl"
+	"chronicle/ingest/etl/audit"
 	"chronicle/internal/telemetry"
 )
 
@@ -66,4 +67,17 @@ var etlMetrics = []telemetry.Metric[etlView]{
 	telemetry.Counter("chronicle_etl_sealed_segments_total", "Segments sealed.", func(v etlView) float64 { return float64(v.Streams.Sealed) }),
 	telemetry.Gauge("chronicle_etl_checkpoint_age_seconds", "Age of the latest checkpoint; 0 when it has all that was processed.", func(v etlView) float64 { return v.age.Seconds() }),
 	telemetry.Gauge("chronicle_etl_checkpoint_seconds", "How long the latest checkpoint held up the pipeline.", func(v etlView) float64 { return v.CheckpointTook.Seconds() }),
+}
+
+var auditMetrics = []telemetry.Metric[audit.Stats]{
+	telemetry.Gauge("chronicle_etl_audit_streams", "Book streams that are audited.", func(s audit.Stats) float64 { return float64(s.Streams) }),
+	telemetry.Counter("chronicle_etl_audit_snapshots_total", "Snapshots compared with the book that the records before them make.", func(s audit.Stats) float64 { return float64(s.Snapshots) }),
+	telemetry.Counter("chronicle_etl_audit_records_total", "Records read for that.", func(s audit.Stats) float64 { return float64(s.Records) }),
+	telemetry.Counter("chronicle_etl_audit_mismatches_total", "Findings for which a book may be wrong although it is called good.", func(s audit.Stats) float64 { return float64(s.Mismatches) }),
+	telemetry.Counter("chronicle_etl_audit_unmarked_total", "Books that are called bad, and no gap marker says why.", func(s audit.Stats) float64 { return float64(s.Unmarked) }),
+	telemetry.Counter("chronicle_etl_audit_skipped_total", "Snapshots that were passed over to keep up.", func(s audit.Stats) float64 { return float64(s.Skipped) }),
+	telemetry.Counter("chronicle_etl_audit_moved_segments_total", "Segments that were moved away before all of them was proved.", func(s audit.Stats) float64 { return float64(s.Moved) }),
+	telemetry.Counter("chronicle_etl_audit_unreadable_segments_total", "Segments that could not be read to their end.", func(s audit.Stats) float64 { return float64(s.Unreadable) }),
+	telemetry.Gauge("chronicle_etl_audit_open_rows", "Rows of the ledger whose books are not proved again.", func(s audit.Stats) float64 { return float64(s.Open) }),
+	telemetry.Gauge("chronicle_etl_audit_lag_seconds", "What was written longer ago than this has been looked at.", func(s audit.Stats) float64 { return s.Lag.Seconds() }),
 }

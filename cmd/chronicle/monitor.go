@@ -8,6 +8,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"chronicle/ingest/etl/audit"
 	"chronicle/ingest/feed"
 	"chronicle/ingest/feed/keep"
 	"chronicle/internal/telemetry"
@@ -80,6 +81,9 @@ func (m *monitor) etl(cfg *Config, r *refinery) {
 			reg = prometheus.WrapRegistererWith(prometheus.Labels{"shard": p.shard}, m.reg)
 		}
 		reg.MustRegister(telemetry.NewCollector(etlMetrics, func() (etlView, error) { return viewETL(cfg.rawDir(), p.ETL) }))
+		if p.audit != nil {
+			reg.MustRegister(telemetry.NewCollector(auditMetrics, func() (audit.Stats, error) { return p.audit.Stats(), nil }))
+		}
 	}
 }
 

@@ -101,7 +101,7 @@ func TestZonesShowWhatTheyDo(t *testing.T) {
 	common := []string{"--root", root, "--config", settings, "--log-level", "error"}
 	begin(t, io.Discard, append(common, "feed", "--source", "itch", "--line-a", line, "--metrics", feedAt)...)
 	until(t, "http://"+feedAt+"/healthz", `"status":"ok"`)
-	begin(t, io.Discard, append(common, "etl", "--metrics", etlAt)...)
+	stop := begin(t, io.Discard, append(common, "etl", "--metrics", etlAt)...)
 	begin(t, io.Discard, append(common, "tier", "--metrics", tierAt)...)
 	if code, _, errs := command(t, "sim", "--to", line, "--messages", "2000", "--sim-rate", "20000", "--sim-seed", "1", "--linger", "0s"); code != 0 {
 		t.Fatalf("status %d, %s", code, errs)
@@ -121,6 +121,10 @@ func TestZonesShowWhatTheyDo(t *testing.T) {
 		!strings.Contains(out, `"name":"etl-b"`) || !strings.Contains(out, `"alarm_below_bytes":`) {
 		t.Errorf("queue stat: %d, %s%s", code, out, errs)
 	}
+	stop()
+	begin(t, io.Discard, append(common, "etl", "--metrics", etlAt)...) // an auditor looks at what is there first
+	until(t, "http://"+etlAt+"/metrics", `^chronicle_etl_audit_streams\{shard="a"\} 2$`, `^chronicle_etl_audit_streams\{shard="b"\} 3$`,
+		`^chronicle_etl_audit_mismatches_total\{shard="a"\} 0$`, `^chronicle_etl_clean_records_total\{how="written",shard="a"\} 0$`)
 }
 
 // Every metric is in docs/metrics.md, with its type, and nothing else is.
@@ -147,6 +151,9 @@ func TestMetricsAreDocumented(t *testing.T) {
 		if metric.Help == "" {
 			t.Errorf("%s has no help", metric.Name)
 		}
+	}
+	for _, metric := range auditMetrics {
+		made = append(made, metric.Name)
 	}
 	slices.Sort(listed)
 	slices.Sort(made)

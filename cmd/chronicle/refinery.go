@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"chronicle/ingest/etl"
+	"chronicle/ingest/etl/audit"
 )
 
 // refinery is the ETL: one, or one for each shard, in this process. Stats may be
@@ -25,6 +26,7 @@ type refinery struct {
 type refineryPart struct {
 	shard string // empty without shards
 	*etl.ETL
+	audit *audit.Auditor // nil: nobody audits
 }
 
 // openRefinery opens the shard of that name, or all of them.
@@ -46,7 +48,7 @@ func openRefinery(ctx context.Context, cfg *Config, log *slog.Logger, shard stri
 		if err != nil {
 			return nil, errors.Join(ofShard(name, err), r.Close())
 		}
-		r.parts = append(r.parts, refineryPart{name, e})
+		r.parts = append(r.parts, refineryPart{shard: name, ETL: e})
 	}
 	return r, nil
 }

@@ -61,6 +61,7 @@ of their own, with the alarms at /healthz.`,
 	addFeedFlags(f)
 	addSimFlags(f)
 	addETLFlags(f, 30*time.Second)
+	addAuditFlag(f)
 	addTierFlags(f, 10*time.Second)
 	f.Duration("tier-interval", 5*time.Second, "time between two looks for segments to move")
 	addServeFlags(f)
@@ -112,6 +113,9 @@ func (s *system) open(ctx context.Context) (err error) {
 	if s.etl, err = openRefinery(ctx, s.cfg, s.log, ""); err != nil {
 		return err
 	}
+	if err := s.etl.openAudits(s.cfg); err != nil {
+		return err
+	}
 	s.monitor.feed(&s.counters, s.keeper)
 	s.monitor.etl(s.cfg, s.etl)
 	s.monitor.tier(&s.tier)
@@ -148,6 +152,7 @@ func (s *system) listen() error {
 func (s *system) run(ctx context.Context, out io.Writer) error {
 	g, running := errgroup.WithContext(ctx)
 	g.Go(func() error { return s.etl.Run(running) })
+	g.Go(func() error { return s.etl.Audit(running) })
 	servers := s.servers
 	s.servers = nil // Serve closes the ports
 	g.Go(func() error { return servers.Serve(running) })

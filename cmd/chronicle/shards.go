@@ -53,6 +53,9 @@ func (c *Config) checkShards() error {
 	if err := ec.Check(); err != nil {
 		return badUsage("etl: %w", err)
 	}
+	if a := c.ETL.Audit; a != "" && a != auditOn && a != auditOff {
+		return badUsage("--audit %q: %s or %s", a, auditOn, auditOff)
+	}
 	if len(c.ETL.Shards) > 0 && slices.Contains(c.Feed.Consumers, defaultConsumer) {
 		return badUsage("feed.consumers names %s, but the ETL is divided into shards, whose consumers are %s: name those, or leave feed.consumers out",
 			defaultConsumer, strings.Join(c.etlConsumers(), ", "))

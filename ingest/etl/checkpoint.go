@@ -87,6 +87,7 @@ func (e *ETL) Checkpoint() error {
 	e.sinceCheckpoint, e.checkpointed = 0, time.Now()
 	e.n.Checkpoint, e.n.CheckpointTime, e.n.CheckpointTook = e.rawSeq, e.checkpointed.UnixNano(), e.checkpointed.Sub(began)
 	e.passed.Passed(e.rawSeq)
+	e.ahead.look(e.instruments)
 	e.publish()
 	return nil
 }

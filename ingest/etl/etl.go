@@ -36,6 +36,7 @@ import (
 	"time"
 
 	"chronicle/book"
+	"chronicle/internal/durable"
 	"chronicle/internal/filelock"
 	"chronicle/market"
 	"chronicle/store/queue"
@@ -111,6 +112,7 @@ type ETL struct {
 	remake      uint64          // raw record up to which streams that were there before us are made again
 	orphans     map[string]bool // streams whose definition is not known, see adopt.go
 
+	ahead           ahead
 	rollAt          int64 // capture time at which segments may be cut next
 	sinceCheckpoint uint64
 	checkpointed    time.Time // when, by the monotonic clock; not in the data path
@@ -154,6 +156,9 @@ func Open(ctx context.Context, cfg Config) (*ETL, error) {
 	}
 	shards, err := newShards(cfg.Shards, cfg.Shard)
 	if err != nil {
+		return nil, fmt.Errorf("etl: %w", err)
+	}
+	if err := durable.MkdirAll(cfg.StateDir, 0o755); err != nil {
 		return nil, fmt.Errorf("etl: %w", err)
 	}
 	lock, err := filelock.Acquire(filepath.Join(cfg.StateDir, "lock"))
@@ -297,17 +302,17 @@ func (e *ETL) step() (bool, error) {
 	if e.failed != nil {
 		return false, e.failed
 	}
-	r, ok, err := e.raw.Next()
+	r, err := e.ahead.next(e)
 	if err != nil {
 		return false, fmt.Errorf("etl: raw queue after record %d: %w", e.rawSeq, err)
 	}
-	if !ok {
+	if r == nil {
 		return false, nil
 	}
 	if r.Seq != e.rawSeq+1 {
 		return false, fmt.Errorf("etl: raw queue gave record %d after %d: %w", r.Seq, e.rawSeq, queue.ErrCorrupt)
 	}
-	if err := e.process(&r); err != nil {
+	if err := e.process(r); err != nil {
 		e.failed = fmt.Errorf("etl: raw record %d (%v): %w", r.Seq, market.Kind(r.Kind), err)
 		return false, e.failed
 	}

@@ -39,7 +39,7 @@ func TestQuietPacketFeedTellsTheTime(t *testing.T) {
 		t.Fatal(err)
 	}
 	p := newPump(from, emit.New(q, &Counters{}, emit.Options{Venue: "sim"}), format, stream, func() time.Time { return from.now })
-	for err == nil {
+	for n := 0; err == nil && n < 10_000; n++ {
 		err = p.batch()
 	}
 	var got []string

@@ -52,12 +52,10 @@ func (p *proof) end() {
 	p.report.Checked.Snapshots += p.books.Stats().Snapshots - p.before
 	for _, code := range p.ordered {
 		if more := p.found[code] - maxAlike; more > 0 {
-			p.report.add(severity(code), code, p.where, writeAnew, "%d more of these in the stream, this segment and the ones before it", more)
+			p.report.add(severity(code), code, p.where, fix(code), "%d more of these in the stream, this segment and the ones before it", more)
 		}
 	}
 }
-
-const writeAnew = "write the stream anew from the raw queue"
 
 // add reports a finding, unless there were very many of its code.
 func (p *proof) add(code Code, format string, args ...any) {
@@ -65,7 +63,7 @@ func (p *proof) add(code Code, format string, args ...any) {
 		p.ordered = append(p.ordered, code)
 	}
 	if p.found[code] <= maxAlike {
-		p.report.add(severity(code), code, p.where, writeAnew, format, args...)
+		p.report.add(severity(code), code, p.where, fix(code), format, args...)
 	}
 }
 
@@ -74,6 +72,13 @@ func severity(code Code) Severity {
 		return Warning
 	}
 	return Error
+}
+
+func fix(code Code) string {
+	if code == GapUnmarked {
+		return "none is needed for the books: answers from here are degraded, but the gap is not listed"
+	}
+	return "write the stream anew from the raw queue"
 }
 
 var codes = map[audit.Kind]Code{

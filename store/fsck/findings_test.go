@@ -2,6 +2,7 @@ package fsck_test
 
 import (
 	"encoding/json"
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -140,6 +141,52 @@ func TestRecordFindings(t *testing.T) {
 		"unknown kind": {func(t *testing.T, s *site) { custom(t, s, "trade", 77, queue.FlagKey, nil) },
 			[]fsck.Code{fsck.RecordInvalid}, "custom"},
 	})
+}
+
+// TestManyStreams: streams are checked side by side, and reported in order.
+func TestManyStreams(t *testing.T) {
+	s := newSite(t)
+	var want []string
+	for i := range 25 {
+		bad := book(now.UnixNano(), 2)
+		bad.Symbol, bad.Spoil = fmt.Sprintf("b%02d_usd", i), true
+		manifesttest.Write(t, s.Clean, bad)
+		want = append(want, bad.Symbol)
+	}
+	done := 0
+	r := s.check(t, func(o *fsck.Options) {
+		o.Progress = func(p fsck.Progress) {
+			if done++; p.Done != done {
+				t.Errorf("progress of %d after %d", p.Done, done-1)
+			}
+		}
+	})
+	var got []string
+	for _, f := range r.Findings {
+		got = append(got, strings.Split(f.Where, string(filepath.Separator))[len(strings.Split(s.Clean, string(filepath.Separator)))+1])
+	}
+	if !slices.Equal(got, want) || r.Checked.Streams != 27 || r.Checked.Snapshots != 4+25 {
+		t.Errorf("findings about %v\n%v", got, r)
+	}
+}
+
+// TestAlikeFindings: very many of one kind in a stream are counted.
+func TestAlikeFindings(t *testing.T) {
+	s := newSite(t)
+	def := market.Definition{Venue: "sim", Symbol: "custom", BookType: market.L2}
+	meta, err := json.Marshal(market.StreamMeta{Venue: "sim", Symbol: "custom", Stream: "trade", Definition: def})
+	must(t, err)
+	w, err := queue.OpenWriter(s.inHot("sim/custom/trade.q"), queue.Options{Meta: meta, NoSync: true})
+	must(t, err)
+	for i := range 100 {
+		_, err := w.Append(queue.Record{EventTime: queue.NoTime, Kind: uint16(market.KindTrade), Flags: queue.FlagKey, Body: []byte{byte(i)}})
+		must(t, err)
+	}
+	must(t, w.Roll(), w.Close())
+	r := s.check(t, nil)
+	if n := len(r.Findings); n != 21 || !strings.Contains(r.Findings[20].Detail, "80 more") {
+		t.Errorf("%d findings:\n%v", n, r)
+	}
 }
 
 // intentsToo makes both commits of the log name another key for a segment.

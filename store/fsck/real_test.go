@@ -89,7 +89,7 @@ func refine(t *testing.T, dir string, sources [][2]string) (map[string][]stored,
 			return nil, err
 		}
 		e, err := etl.Open(t.Context(), etl.Config{RawDir: raw, CleanDir: filepath.Join(root, "clean"), StateDir: filepath.Join(root, "etl"), NoSync: true,
-			Policy: etl.Policy{RollBytes: 200_000, ReplayBudget: 200}})
+			Policy: etl.Policy{RollBytes: map[bool]int64{true: 2 << 20, false: 64 << 10}[s[0] == "binance-usdm"], ReplayBudget: 200}})
 		if err != nil {
 			return nil, err
 		}
@@ -97,11 +97,13 @@ func refine(t *testing.T, dir string, sources [][2]string) (map[string][]stored,
 			return nil, err
 		}
 		for _, name := range []string{chainedBook, summedBook, orderBook, trades} {
-			if strings.HasPrefix(name, s[0]) || s[0] == "itch" && name == orderBook {
-				if all[name], err = readStream(filepath.Join(root, "clean", name)); err != nil {
-					return nil, err
-				}
+			if !strings.HasPrefix(name, s[0]) && (s[0] != "itch" || name != orderBook) {
+				continue
 			}
+			if all[name], err = readStream(filepath.Join(root, "clean", name)); err != nil {
+				return nil, err
+			}
+			all[name] = all[name][:min(len(all[name]), 1000)]
 		}
 	}
 	return all, nil
@@ -213,7 +215,7 @@ func TestRealStreams(t *testing.T) {
 	}
 }
 
-// at gives the record from which on fits holds, counted from the end where after is negative.
+// pick gives the first record, from one on, that fits.
 func pick(t *testing.T, records []stored, from int, fits func(i int) bool) int {
 	t.Helper()
 	for i := from; i < len(records); i++ {
@@ -241,17 +243,21 @@ func TestRealDamage(t *testing.T) {
 		"order's priority at a border": {orderBook, func(t *testing.T, r []stored) ([]stored, int) {
 			i := pick(t, r, len(r)/2, func(i int) bool { return r[i].first && r[i].synthetic() && swap(r[i].ev.Entries) })
 			return r, i
-		}, []fsck.Code{fsck.SnapshotDiffers, fsck.SnapshotDiffers}}, // it, and the next one, which is right again
+		}, []fsck.Code{fsck.SnapshotDiffers}}, // it, and the next one, which is right again
 		"last event left out": {chainedBook, func(t *testing.T, r []stored) ([]stored, int) {
 			i := pick(t, r, 5, func(i int) bool { return r[i+1].first && r[i].kind() == market.KindBook })
 			return slices.Delete(r, i, i+1), i
 		}, []fsck.Code{fsck.SnapshotAsOf, fsck.SnapshotDiffers}},
 		"event left out": {chainedBook, func(t *testing.T, r []stored) ([]stored, int) {
-			i := pick(t, r, 50, func(i int) bool { return !r[i].bad() && r[i].kind() == market.KindBook && r[i-1].kind() == market.KindBook && r[i+1].kind() == market.KindBook })
+			i := pick(t, r, 50, func(i int) bool {
+				return !r[i].bad() && r[i].kind() == market.KindBook && r[i-1].kind() == market.KindBook && r[i+1].kind() == market.KindBook
+			})
 			return slices.Delete(r, i, i+1), i
-		}, []fsck.Code{fsck.ChainBroken, fsck.SnapshotDiffers}},
+		}, []fsck.Code{fsck.ChainBroken, fsck.BookCrossed, fsck.SnapshotDiffers}},
 		"chain": {chainedBook, func(t *testing.T, r []stored) ([]stored, int) {
-			i := pick(t, r, 50, func(i int) bool { return !r[i].bad() && r[i].kind() == market.KindBook && r[i+1].kind() == market.KindBook })
+			i := pick(t, r, 50, func(i int) bool {
+				return !r[i].bad() && r[i].kind() == market.KindBook && r[i+1].kind() == market.KindBook
+			})
 			r[i].ev.PrevSeq--
 			return r, i
 		}, []fsck.Code{fsck.ChainBroken}},
@@ -260,11 +266,6 @@ func TestRealDamage(t *testing.T) {
 			r[i].ev.Checksum++
 			return r, i
 		}, []fsck.Code{fsck.ChecksumDiffers}},
-		"crossed": {summedBook, func(t *testing.T, r []stored) ([]stored, int) {
-			i := pick(t, r, 50, func(i int) bool { return r[i].kind() == market.KindBook && r[i].ev.Attr&market.AttrChecksum == 0 })
-			r[i].ev.Entries = append(r[i].ev.Entries, market.Entry{Side: market.Bid, Action: market.Add, Price: 1 << 60, Size: 1})
-			return r, i
-		}, nil},
 		"book called good": {orderBook, func(t *testing.T, r []stored) ([]stored, int) {
 			i := pick(t, r, len(r)/2, func(i int) bool { return r[i].bad() && r[i].kind() == market.KindBook })
 			r[i].ev.Flags &^= market.FlagMaybeBadBook
@@ -305,9 +306,6 @@ func TestRealDamage(t *testing.T) {
 			return r, 20
 		}, []fsck.Code{fsck.RecordInvalid}},
 	} {
-		if c.codes == nil {
-			continue
-		}
 		t.Run(name, func(t *testing.T) {
 			shows := 0
 			s := archived(t, c.stream, func(r []stored) []stored {
@@ -319,7 +317,7 @@ func TestRealDamage(t *testing.T) {
 			for _, f := range found.Findings {
 				codes = append(codes, f.Code)
 			}
-			if !slices.Equal(codes, c.codes) {
+			if codes = slices.Compact(codes); !slices.Equal(codes, c.codes) {
 				t.Fatalf("found %v, want %v:\n%v", codes, c.codes, found)
 			}
 			if want := fmt.Sprintf("record %d", shows+1); !strings.Contains(found.Findings[0].Detail, want) {

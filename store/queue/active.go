@@ -167,7 +167,7 @@ func (m *segmentMaker) growth(capacity int64) (grow growth, mapped int64) {
 	grow = growth{reserve: m.options.reserve, first: minStep}
 	switch {
 	case m.options.later:
-		grow.small = true
+		grow.small, grow.fill = true, m.options.fill
 		return grow, 0
 	case m.options.ManualRoll:
 		return grow, max(capacity, mapBytes)

@@ -45,7 +45,7 @@ func (w *Writer) cut(f *found) error {
 // those.
 func (w *Writer) note(f *found, tail []byte, dirty int) ([]byte, uint64) {
 	n, end := countRecords(tail, dirty, f.last)
-	r := &w.recovery
+	r := w.recovery
 	r.Cut, r.CutOffset, r.CutBytes, r.CutCause = f.path, f.end, int64(dirty), ""
 	r.LostRecords += n
 	if f.damage != nil {

@@ -3,10 +3,15 @@ package queue
 import (
 	"errors"
 	"fmt"
+	"io"
+	"os"
+	"path/filepath"
 	"sync"
 	"sync/atomic"
 
 	"chronicle/internal/durable"
+
+	"golang.org/x/sys/unix"
 )
 
 // Sync makes everything appended so far durable, and waits until rolled segments
@@ -38,6 +43,32 @@ func (w *Writer) syncAll() error {
 	return errors.Join(err, w.names.sync())
 }
 
+// ancestors gives the directories that dir is in, on its file system and as far as they
+// can be synced, the innermost first.
+func ancestors(dir string) ([]string, error) {
+	abs, err := filepath.Abs(dir)
+	if err != nil {
+		return nil, err
+	}
+	var own unix.Stat_t
+	if err := unix.Stat(abs, &own); err != nil {
+		return nil, &os.PathError{Op: "stat", Path: abs, Err: err}
+	}
+	var all []string
+	for at := filepath.Dir(abs); ; at = filepath.Dir(at) {
+		var st unix.Stat_t
+		if unix.Stat(at, &st) != nil || st.Dev != own.Dev {
+			return all, nil
+		}
+		if unix.Access(at, unix.R_OK) == nil {
+			all = append(all, at)
+		}
+		if at == filepath.Dir(at) {
+			return all, nil
+		}
+	}
+}
+
 // names makes the names of a queue's files durable. It may be used by several
 // goroutines.
 type names struct {
@@ -66,7 +97,7 @@ func (n *names) sync() error {
 
 func (n *names) syncAll() error {
 	if n.made != "" {
-		if err := durable.SyncFile(n.made); err != nil {
+		if err := rewrite(n.made); err != nil {
 			return err
 		}
 	}
@@ -76,6 +107,23 @@ func (n *names) syncAll() error {
 		}
 	}
 	return nil
+}
+
+// rewrite makes a small file durable, whatever a sync that failed has left of it.
+func rewrite(path string) (err error) {
+	f, err := os.OpenFile(path, os.O_RDWR, 0)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, f.Close()) }()
+	b, err := io.ReadAll(f)
+	if err != nil {
+		return err
+	}
+	if err := durable.WriteAt(f, b, 0); err != nil {
+		return asFull(err)
+	}
+	return durable.Sync(f)
 }
 
 // known notes that the names are durable, by a sync of the file system.

@@ -71,9 +71,14 @@ func (s *stubborn) workload(dir string, o Options) {
 	}
 }
 
-// everyFault runs the workload again and again, with one operation after the other
+// onQueue is the workload on a queue.
+func onQueue(o Options) func(*stubborn, string) {
+	return func(s *stubborn, root string) { s.workload(filepath.Join(root, "q"), o) }
+}
+
+// everyFault runs a workload again and again, with one operation after the other
 // failing, until none is left to fail. Without CHRONICLE_SOAK it takes every eighth.
-func everyFault(t *testing.T, o Options, fault faultfs.Fault, check func(error)) {
+func everyFault(t *testing.T, work func(s *stubborn, root string), fault faultfs.Fault, check func(error)) {
 	t.Helper()
 	step := max(1, 8/soak())
 	for fault.Skip = len(t.Name()) % step; ; fault.Skip += step {
@@ -81,7 +86,7 @@ func everyFault(t *testing.T, o Options, fault faultfs.Fault, check func(error))
 		f := faultfs.New(t, root)
 		bad := f.Inject(fault)
 		s := &stubborn{t: t}
-		s.workload(filepath.Join(root, "q"), o)
+		work(s, root)
 		hits := bad.Hits()
 		f.Close()
 		for _, err := range s.errs {
@@ -103,7 +108,7 @@ func TestFullAtEveryOperation(t *testing.T) {
 		for _, fault := range []faultfs.Fault{{}, {Half: true, Times: 3}} {
 			t.Run(fmt.Sprint(name, fault.Times), func(t *testing.T) {
 				fault.Kinds, fault.Err = faultfs.NeedSpace(), syscall.ENOSPC
-				everyFault(t, o, fault, func(err error) {
+				everyFault(t, onQueue(o), fault, func(err error) {
 					if !errors.Is(err, ErrFull) || !strings.Contains(err.Error(), "make room") {
 						t.Fatalf("on a full disk: %v, want ErrFull", err)
 					}
@@ -119,7 +124,7 @@ func TestErrorAtEveryOperation(t *testing.T) {
 	for name, o := range modes {
 		for _, applied := range []bool{false, true} {
 			t.Run(fmt.Sprint(name, applied), func(t *testing.T) {
-				everyFault(t, o, faultfs.Fault{Applied: applied}, func(err error) {
+				everyFault(t, onQueue(o), faultfs.Fault{Applied: applied}, func(err error) {
 					if !errors.Is(err, syscall.EIO) {
 						t.Fatalf("%v, want EIO", err)
 					}

@@ -8,6 +8,8 @@ import (
 	"syscall"
 
 	"chronicle/internal/durable"
+
+	"golang.org/x/sys/unix"
 )
 
 // GroupOptions configure a group. The zero value is usable.
@@ -30,6 +32,7 @@ type GroupOptions struct {
 // Groups, for what it does otherwise than as many writers.
 type Group struct {
 	options GroupOptions
+	whole   int // syncWhole, unless a test says otherwise
 	closed  bool
 
 	open  []*Member // the ones that are open; nil where one was closed and none came
@@ -62,8 +65,9 @@ type GroupStats struct {
 // disk is a file system that has queues of the group.
 type disk struct {
 	dev    uint64
+	fill   bool          // it is a disk, not memory
 	sys    *durable.Disk // nil: its files have to be synced one by one
-	dirty  int           // members on it that the Sync under way is for
+	syncs  int           // of files and directories that the Sync under way takes, one by one
 	synced bool          // the Sync under way has synced all of it
 	failed bool          // the Sync under way could not
 }
@@ -76,7 +80,7 @@ func NewGroup(o GroupOptions) *Group {
 	if o.Sealers <= 0 {
 		o.Sealers = 2
 	}
-	g := &Group{options: o}
+	g := &Group{options: o, whole: syncWhole}
 	g.sealing.init()
 	return g
 }
@@ -105,6 +109,10 @@ func (g *Group) Open(dir string, opts Options) (*Member, error) {
 	if m.disk, err = g.diskOf(dir); err != nil {
 		return nil, errors.Join(fmt.Errorf("open queue %s: %w", dir, err), m.w.release())
 	}
+	m.w.fill(m.disk.fill)
+	if r := m.w.recovery; r.nothing() {
+		m.segments, m.last, m.w.recovery = r.Segments, r.LastSeq, nil
+	}
 	m.fresh = len(m.w.sealer.all())
 	g.open[slot] = m
 	m.state = stateOpen
@@ -126,38 +134,59 @@ func (g *Group) diskOf(dir string) (*disk, error) {
 			return d, nil
 		}
 	}
+	var st unix.Statfs_t
+	if err := unix.Statfs(dir, &st); err != nil {
+		return nil, os.NewSyscallError("statfs", err)
+	}
 	sys, err := durable.OpenDisk(dir)
 	if err != nil && !errors.Is(err, errors.ErrUnsupported) {
 		return nil, err
 	}
-	d := &disk{dev: dev, sys: sys}
+	d := &disk{dev: dev, fill: st.Type != unix.TMPFS_MAGIC, sys: sys}
 	g.disks = append(g.disks, d)
 	return d, nil
 }
 
-// slot gives a free place in open, for which it may close a member: one that was not
-// used since the hand last passed it. One with a reservation is not closed, for its
-// memory is in the caller's hands.
+// slot gives a free place in open, for which it may close a member.
 func (g *Group) slot() (int, error) {
-	if len(g.open) < g.options.MaxOpen {
-		g.open = append(g.open, nil)
-		return len(g.open) - 1, nil
+	for len(g.open) >= g.options.MaxOpen {
+		at, err := g.vacate()
+		if err != nil {
+			return 0, err
+		}
+		if at < 0 {
+			break // it takes one more than there should be
+		}
+		if len(g.open) == g.options.MaxOpen {
+			return at, nil
+		}
+		last := len(g.open) - 1
+		g.open[at] = g.open[last]
+		g.open = g.open[:last]
 	}
+	g.open = append(g.open, nil)
+	return len(g.open) - 1, nil
+}
+
+// vacate closes a member that was not used since the hand last passed it, and gives
+// its place. Members with a reservation are not closed, for their memory is in the
+// caller's hands; if all have one, there is no place, -1.
+func (g *Group) vacate() (int, error) {
 	for range 2 * len(g.open) {
 		g.hand = (g.hand + 1) % len(g.open)
 		m := g.open[g.hand]
 		switch {
 		case m == nil:
 			return g.hand, nil
+		case m.reserved():
 		case m.state&stateUsed != 0:
 			m.state &^= stateUsed
-		case !m.reserved():
+		default:
 			g.open[g.hand] = nil
 			return g.hand, m.detach()
 		}
 	}
-	g.open = append(g.open, nil)
-	return len(g.open) - 1, nil
+	return -1, nil
 }
 
 // Close makes everything durable, ends the sealers when they have done what they were

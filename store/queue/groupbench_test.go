@@ -70,7 +70,7 @@ func heap() uint64 {
 	var m runtime.MemStats
 	runtime.GC()
 	runtime.ReadMemStats(&m)
-	return m.HeapInuse
+	return m.HeapAlloc
 }
 
 // BenchmarkManyMembers opens 10,000 queues with a few records each, and reports what

@@ -164,7 +164,7 @@ func (m *Member) sealAway(s *active) error {
 		err = ErrChanged
 	}
 	if err == nil {
-		_, err = s.reopen()
+		err = s.reopen()
 	}
 	if err != nil {
 		return err

@@ -5,8 +5,8 @@ import (
 	"fmt"
 )
 
-// syncWhole is from how many members on the whole file system is synced, which takes
-// as long as it has changes of anybody's, rather than their files one by one.
+// syncWhole is from how many syncs on the whole file system is synced instead, with
+// everybody's changes.
 const syncWhole = 64
 
 // Sync makes everything durable that was committed or cut in any member before, names
@@ -27,11 +27,11 @@ func (g *Group) sync() error {
 	for _, m := range dirty {
 		m.state &^= stateDirty
 		if !m.torn && !m.w.options.NoSync {
-			m.disk.dirty++
+			m.disk.syncs += 1 + len(m.w.names.parents)
 		}
 	}
 	for _, d := range g.disks {
-		d.sync()
+		d.sync(g.whole)
 	}
 	failed, first := 0, error(nil)
 	for _, m := range dirty {
@@ -51,11 +51,11 @@ func (g *Group) sync() error {
 	return nil
 }
 
-// sync syncs the file system if many members on it have changed.
-func (d *disk) sync() {
-	n := d.dirty
-	d.dirty, d.synced, d.failed = 0, false, false
-	if n < syncWhole || d.sys == nil {
+// sync syncs the file system if that saves so many syncs.
+func (d *disk) sync(many int) {
+	n := d.syncs
+	d.syncs, d.synced, d.failed = 0, false, false
+	if n == 0 || n < many || d.sys == nil {
 		return
 	}
 	d.synced = d.sys.Sync() == nil

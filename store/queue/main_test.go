@@ -19,6 +19,7 @@ const childEnv = "CHRONICLE_QUEUE_CHILD"
 func children() map[string]func(dir string) int {
 	return map[string]func(dir string) int{
 		"append-until-killed": childAppend,
+		"group-until-killed":  childGroup,
 		"hold-lock":           childHoldLock,
 		"tail":                childTail,
 		"append-full-load":    childFullLoad,

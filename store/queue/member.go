@@ -18,6 +18,9 @@ type Member struct {
 	torn  bool // its latest sync has failed: it is to be synced by itself
 	fresh int  // segments cut since the latest sync
 
+	segments int    // what Recovery tells, when there was nothing else to tell
+	last     uint64 // the same
+
 	queued bool // a sealer has it or will; guarded by group.sealing.mu
 
 	mu    sync.Mutex // guards w.lock and holds
@@ -101,7 +104,12 @@ func (m *Member) SegmentRecords() uint64 { return m.w.SegmentRecords() }
 func (m *Member) SegmentBytes() int64 { return m.w.SegmentBytes() }
 
 // Recovery tells what Open found and cut.
-func (m *Member) Recovery() Recovery { return m.w.Recovery() }
+func (m *Member) Recovery() Recovery {
+	if m.w.recovery == nil {
+		return Recovery{Segments: m.segments, LastSeq: m.last}
+	}
+	return m.w.Recovery()
+}
 
 // ready brings the member into the state in which it takes records.
 func (m *Member) ready() error {
@@ -165,6 +173,9 @@ func (m *Member) hold() error {
 		lock, err := lockDir(m.w.dir)
 		if err != nil {
 			return err
+		}
+		if lock.id != m.w.table.id {
+			return errors.Join(fmt.Errorf("%s is another queue than it was: %w", m.w.dir, ErrChanged), lock.close())
 		}
 		m.w.lock = lock
 	}

@@ -43,6 +43,7 @@ type Options struct {
 	// leaves ended segments as they are, and the group seals them when it is told to.
 	// The writer then keeps as little mapped as it can.
 	later bool
+	fill  bool // as in growth, with later
 }
 
 const (

@@ -19,35 +19,35 @@ func inodeOf(f *os.File) (inode, error) {
 	return inode{uint64(st.Dev), st.Ino}, nil
 }
 
-// reopen maps a region again that was closed and kept, and gives the length that its
-// file has. [ErrChanged]: it is another file.
-func (g *region) reopen() (length int64, err error) {
+// reopen maps a region again that was closed and kept. [ErrChanged]: it is another file,
+// or shorter. Longer it may be, by a reservation that has failed.
+func (g *region) reopen() (err error) {
 	f, err := os.OpenFile(g.path, os.O_RDWR, 0)
 	if err != nil {
-		return 0, err
+		return err
 	}
 	defer func() { err = errors.Join(err, f.Close()) }()
 	var st unix.Stat_t
 	if err := unix.Fstat(int(f.Fd()), &st); err != nil {
-		return 0, os.NewSyscallError("fstat", err)
+		return os.NewSyscallError("fstat", err)
 	}
 	if file := (inode{uint64(st.Dev), st.Ino}); file != g.file || st.Size < g.size.Load() {
-		return 0, fmt.Errorf("%s: %w", g.path, ErrChanged)
+		return fmt.Errorf("%s: %w", g.path, ErrChanged)
 	}
 	mem, err := mapFile(f, g.size.Load(), unix.PROT_READ|unix.PROT_WRITE)
 	if err != nil {
-		return 0, err
+		return err
 	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.mem = mem
-	return st.Size, nil
+	return nil
 }
 
 // syncAway is sync for a region that is not mapped.
 func (g *region) syncAway() error {
 	if g.unwritten {
-		if _, err := g.reopen(); err != nil {
+		if err := g.reopen(); err != nil {
 			return fmt.Errorf("sync: %w", err)
 		}
 		return errors.Join(g.sync(), g.close())
@@ -74,6 +74,14 @@ func (g *region) unsynced() {
 	g.unwritten = true
 }
 
+// fill sets what the segments of the writer do when they grow.
+func (w *Writer) fill(on bool) {
+	w.options.fill = on
+	if w.active != nil {
+		w.active.growth.fill = on
+	}
+}
+
 // park takes down everything of the segment that is not memory of the process. What
 // is left is enough to go on with it.
 func (s *active) park() error {
@@ -86,11 +94,10 @@ func (s *active) park() error {
 
 // unpark maps the segment again, having checked that it still ends where it did.
 func (s *active) unpark() error {
-	length, err := s.reopen()
-	if err != nil {
+	if err := s.reopen(); err != nil {
 		return err
 	}
-	if length != s.size.Load() || loadWord(s.mem, s.pos) != 0 {
+	if loadWord(s.mem, s.pos) != 0 {
 		return errors.Join(fmt.Errorf("%s after offset %d: %w", s.path, s.pos, ErrChanged), s.region.close())
 	}
 	return nil

@@ -36,6 +36,12 @@ type Recovery struct {
 	Lowered       []string // consumers that had passed records which are lost: they need the new ones
 }
 
+// nothing tells whether the recovery found a queue in which all was well.
+func (r *Recovery) nothing() bool {
+	files := len(r.Removed) + len(r.Discarded) + len(r.Sealed) + len(r.Pending) + len(r.SetAside) + len(r.SavedTo) + len(r.Lowered)
+	return files == 0 && r.Cut == "" && r.LostRecords == 0 && !r.HeaderRebuilt
+}
+
 // found is a segment file as recovery sees it. Of a sealed one, only the summary is known.
 type found struct {
 	path string
@@ -117,10 +123,12 @@ func (w *Writer) settle(segs []*found) error {
 	if err != nil {
 		return err
 	}
-	if old.NextSeq <= 1 && len(w.names.parents) == 0 {
-		// Nothing was ever sealed, so whoever made the directory may have died before
-		// its name was synced.
-		w.names.parents = []string{filepath.Dir(filepath.Clean(w.dir))}
+	if old.NextSeq <= 1 {
+		// Nothing was ever sealed, so whoever made the directory, or one of those that
+		// it is in, may have died before its name was synced.
+		if w.names.parents, err = ancestors(w.dir); err != nil {
+			return err
+		}
 	}
 	if err := w.identify(known || len(segs) > 0); err != nil {
 		return err

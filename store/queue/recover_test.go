@@ -188,7 +188,7 @@ func TestLossBeforeLaterSegments(t *testing.T) {
 // writeTable writes an index.meta without entries.
 func writeTable(t *testing.T, dir string, next uint64) {
 	t.Helper()
-	table := &table{path: filepath.Join(dir, tableName), reserve: reserveBlocks, next: next}
+	table := &table{dir: dir, reserve: reserveBlocks, next: next}
 	must(t, table.rewrite())
 }
 

@@ -38,13 +38,17 @@ type growth struct {
 	reserve reserver
 	first   int64 // the first step in bytes
 	planned int64 // steps end here, if this is not 0, unless more is really needed
-	small   bool  // map no more than there is, and take the live index by calls
+	small   bool  // one of very many: in smaller steps, and mapped no further than they go
+	fill    bool  // write to each step but the first, which is quicker than to fault its pages in
 }
 
 // next gives the size to reserve when size bytes are and end bytes are needed:
-// whole pages, in steps that double what is there.
+// whole pages, in steps that double what is there, or add half to it if small.
 func (w *growth) next(size, end int64) int64 {
 	want := size + min(max(size, w.first), maxStep)
+	if w.small {
+		want = size + min(max(size/2, w.first), smallStep)
+	}
 	if w.planned > 0 {
 		want = min(want, w.planned)
 	}
@@ -133,6 +137,11 @@ func (g *region) ensure(end int64) error {
 		if err := g.remap(f, max(want, 2*int64(len(g.mem)))); err != nil {
 			return fmt.Errorf("grow %s to %d bytes: %w", g.path, want, err)
 		}
+	}
+	if g.fill {
+		// On a disk a page that a call has brought into memory takes a third of the time
+		// of one that a page fault brings. If it fails, the faults come all the same.
+		_ = writeZeros(f, size, want)
 	}
 	g.size.Store(want)
 	return nil

@@ -174,6 +174,36 @@ func TestConsumerIsRemembered(t *testing.T) {
 	}
 }
 
+// TestConsumerProgress: how far a consumer is with processing can be seen from outside.
+// Nothing goes by it, and one that does not tell is as before.
+func TestConsumerProgress(t *testing.T) {
+	dir := rolled(t, t.TempDir()).dir
+	begin := time.Now().UnixNano()
+	c, quiet := register(t, dir, "etl"), register(t, dir, "quiet")
+	c.Progress(37, -5)
+	infos, err := Consumers(dir)
+	must(t, err)
+	if i := infos[0]; i.Seen != 37 || i.SeenTime != -5 || i.Updated < begin || i.Updated > time.Now().UnixNano() || i.Next != 1 {
+		t.Errorf("%+v", i)
+	}
+	if i := infos[1]; i.Seen != 0 || i.SeenTime != 0 || i.Updated != 0 {
+		t.Errorf("%+v of one that has not told", i)
+	}
+	quiet.Passed(50)
+	if r, err := Retain(dir, Retention{MaxBytes: 1}); err != nil || len(r.Removed) != 0 || !slices.Equal(r.HeldBy, []string{"etl"}) {
+		t.Errorf("retention goes by what was processed: %+v, %v", r, err)
+	}
+	must(t, c.Close())
+	c.Progress(40, 0)
+	again := register(t, dir, "etl")
+	if infos, _ := Consumers(dir); infos[0].Seen != 37 {
+		t.Errorf("taken up again: %+v", infos[0])
+	}
+	if n := testing.AllocsPerRun(1000, func() { again.Progress(41, 1) }); n != 0 {
+		t.Errorf("%v allocations per Progress", n)
+	}
+}
+
 // TestDamagedConsumer: what a consumer's file says must never be taken for more
 // than it was; if it says nothing, nothing is removed.
 func TestDamagedConsumer(t *testing.T) {

@@ -62,4 +62,4 @@ func (w *Writer) SegmentBytes() int64 {
 }
 
 // Recovery tells what OpenWriter found and cut.
-func (w *Writer) Recovery() Recovery { return w.recovery }
+func (w *Writer) Recovery() Recovery { return *w.recovery }

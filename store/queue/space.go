@@ -12,9 +12,10 @@ import (
 
 // A reservation grows a file by its own size, but by no less and no more than this.
 const (
-	minStep  = 64 << 10
-	maxStep  = 4 << 20
-	pageSize = 4096
+	minStep   = 64 << 10
+	maxStep   = 4 << 20
+	smallStep = 1 << 20
+	pageSize  = 4096
 )
 
 func alignUp(n, to int64) int64 { return (n + to - 1) / to * to }
@@ -37,9 +38,11 @@ func cannotAllocate(err error) bool {
 	return errors.Is(err, unix.EOPNOTSUPP) || errors.Is(err, unix.ENOSYS)
 }
 
+// zeros are never written to.
+var zeros [256 << 10]byte
+
 // writeZeros is what reserves blocks where fallocate cannot.
 func writeZeros(f *os.File, from, to int64) error {
-	zeros := make([]byte, min(to-from, 256<<10))
 	for from < to {
 		chunk := zeros[:min(to-from, int64(len(zeros)))]
 		if err := durable.WriteAt(f, chunk, from); err != nil {

@@ -57,7 +57,18 @@ func syncTo(dir string, seq uint64) error {
 	if err := durable.SyncFile(filepath.Join(dir, lockName)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err // it has the queue's identity
 	}
-	return errors.Join(durable.SyncDir(dir), durable.SyncDir(filepath.Dir(filepath.Clean(dir))))
+	dirs := []string{dir}
+	if table.NextSeq <= 1 { // nothing is sealed yet: perhaps nobody has synced the queue's own name
+		above, err := ancestors(dir)
+		if err != nil {
+			return err
+		}
+		dirs = append(dirs, above...)
+	}
+	for _, d := range dirs {
+		err = errors.Join(err, durable.SyncDir(d))
+	}
+	return err
 }
 
 // unsealedFrom gives the first sequences of the segments that may not be sealed, oldest

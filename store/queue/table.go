@@ -53,7 +53,7 @@ type IndexedSegment struct {
 
 // table is the writer's side.
 type table struct {
-	path    string
+	dir     string
 	reserve reserver
 	keep    bool // stay mapped; otherwise many streams would take a mapping each
 	lazy    bool // keep no entries either: they are in the file, which nobody else changes
@@ -67,6 +67,8 @@ type table struct {
 	count      int    // entries
 	entries    []IndexedSegment
 }
+
+func (t *table) path() string { return filepath.Join(t.dir, tableName) }
 
 // room makes sure that the file has space for one more segment.
 func (t *table) room() error {
@@ -131,7 +133,7 @@ func (t *table) prune() bool {
 }
 
 func (t *table) gone(at int) bool {
-	_, err := os.Lstat(segmentPath(filepath.Dir(t.path), t.entries[at].FirstSeq))
+	_, err := os.Lstat(segmentPath(t.dir, t.entries[at].FirstSeq))
 	return errors.Is(err, fs.ErrNotExist)
 }
 
@@ -151,7 +153,7 @@ func (t *table) load() error {
 		return err
 	}
 	if loadCount(t.mem, tableGeneration) != t.generation {
-		return errors.Join(fmt.Errorf("%s: %w", t.path, ErrChanged), t.close())
+		return errors.Join(fmt.Errorf("%s: %w", t.path(), ErrChanged), t.close())
 	}
 	v := tableView{mem: t.mem}
 	for i := range t.count {
@@ -223,7 +225,7 @@ func (t *table) open(size int64) error {
 	if err := t.close(); err != nil {
 		return err
 	}
-	f, err := durable.OpenFile(t.path, os.O_RDWR|os.O_CREATE, 0o644)
+	f, err := durable.OpenFile(t.path(), os.O_RDWR|os.O_CREATE, 0o644)
 	if err != nil {
 		return fmt.Errorf("open queue table: %w", asFull(err))
 	}
@@ -234,11 +236,11 @@ func (t *table) open(size int64) error {
 	}
 	if size = max(size, info.Size()/pageSize*pageSize); size > info.Size() {
 		if err := t.reserve(f, info.Size(), size); err != nil {
-			return fmt.Errorf("extend %s: %w", t.path, err)
+			return fmt.Errorf("extend %s: %w", t.path(), err)
 		}
 	}
 	if t.mem, err = mapFile(f, size, unix.PROT_READ|unix.PROT_WRITE); err != nil {
-		return fmt.Errorf("open %s: %w", t.path, err)
+		return fmt.Errorf("open %s: %w", t.path(), err)
 	}
 	t.size = size
 	return nil
@@ -270,5 +272,5 @@ func (t *table) close() error {
 func (t *table) sync() error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return durable.SyncFile(t.path)
+	return durable.SyncFile(t.path())
 }

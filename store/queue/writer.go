@@ -3,7 +3,7 @@ package queue
 import (
 	"errors"
 	"fmt"
-	"path/filepath"
+	"io/fs"
 	"sync/atomic"
 
 	"chronicle/internal/durable"
@@ -18,7 +18,7 @@ type Writer struct {
 	next     uint64  // sequence of the next record
 	meta     []byte
 	closed   bool
-	recovery Recovery
+	recovery *Recovery
 
 	dir     string
 	options Options
@@ -52,15 +52,15 @@ func (w *Writer) open(dir string, opts Options) (err error) {
 	if w.options, err = opts.withDefaults(); err != nil {
 		return err
 	}
-	w.dir, w.meta = dir, w.options.Meta
+	w.dir, w.meta, w.recovery = dir, w.options.Meta, new(Recovery)
 	w.names.dir = dir
-	if w.names.parents, err = durable.MakeDirs(dir, 0o755); err != nil {
+	if _, err = durable.MakeDirs(dir, 0o755); err != nil {
 		return fmt.Errorf("open queue: %w", asFull(err))
 	}
 	if w.lock, err = lockDir(dir); err != nil {
 		return err
 	}
-	w.table.path, w.table.reserve, w.table.keep, w.table.lazy = filepath.Join(dir, tableName), w.options.reserve, opts.Precreate, opts.later
+	w.table.dir, w.table.reserve, w.table.keep, w.table.lazy = dir, w.options.reserve, opts.Precreate, opts.later
 	w.maker.dir, w.maker.options = dir, &w.options
 	w.names.changed.Store(true)
 	w.sealer.table, w.sealer.names, w.sealer.noSync = &w.table, &w.names, opts.NoSync
@@ -197,6 +197,9 @@ func (w *Writer) begin(n int) (*active, error) {
 	err := w.table.room()
 	if err == nil {
 		err = w.maker.publish(s, w.next, w.meta)
+	}
+	if w.options.later && errors.Is(err, fs.ErrExist) {
+		err = errors.Join(err, ErrChanged) // written while it was closed for another
 	}
 	if err == nil {
 		err = w.table.begin(w.next)

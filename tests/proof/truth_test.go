@@ -41,7 +41,7 @@ func auditBooks(t testing.TB, w *wire, streams map[string][]queue.Record) (all t
 		if path.Base(name) != market.StreamBook {
 			continue
 		}
-		a := &auditor{t: t, w: w, name: name, symbol: symbolOf(w, name), epoch: -1, book: book.New(market.L3), sims: map[int]*sim.Sim{}}
+		a := &auditor{t: t, w: w, name: name, symbol: symbolOf(w, name), epoch: -1, sims: map[int]*sim.Sim{}}
 		for i := range records {
 			a.record(&records[i])
 		}
@@ -64,9 +64,9 @@ type auditor struct {
 	t       testing.TB
 	w       *wire
 	name    string
-	symbol  string // empty: no book can be true
-	book    *book.Book
-	epoch   int // of the book; -1 before the first record
+	symbol  string     // empty: no book can be true
+	book    *book.Book // nil before the first record
+	epoch   int        // of the book; -1 before the first record
 	seq     uint64
 	trusted bool
 	sims    map[int]*sim.Sim
@@ -88,7 +88,14 @@ func (a *auditor) record(r *queue.Record) {
 	}
 	must(a.t, a.event.Decode(r.Body, kind))
 	good := a.event.Flags&market.FlagMaybeBadBook == 0
+	first := a.book == nil
+	if first {
+		a.book = book.New(market.L3)
+	}
 	if synthetic := a.event.Attr&market.AttrSynthetic != 0; synthetic {
+		if good && !a.trusted && !first {
+			a.t.Fatalf("seed %d, %s record %d: a snapshot of our own making calls a book good that was not", a.w.world.Seed, a.name, r.Seq)
+		}
 		a.book.Apply(&a.event, kind)
 		if good {
 			a.compare(r, "a snapshot is called good")
