@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"chronicle/internal/durable"
 	"chronicle/market"
 	"chronicle/store/queue"
 )
@@ -74,6 +75,7 @@ func (e *ETL) sameRawQueue() error {
 	}
 	e.log.Error("the raw queue is not the one that was processed so far, or has lost records: going on with what it holds now, books are not trusted until they are proved again",
 		"processed", e.rawSeq, "queue", e.rawID, "now", id, "oldest", oldest, "next", next)
+	e.rawSeq, e.rawID = from, id
 	if err := e.adoptAll(0, 0, "the raw queue was lost or replaced"); err != nil {
 		return fmt.Errorf("etl: %w", err)
 	}
@@ -85,7 +87,6 @@ func (e *ETL) sameRawQueue() error {
 	e.ids.clear()
 	e.channels = map[string]*channel{}
 	e.rollReset = true
-	e.rawSeq, e.rawID = from, id
 	return e.Checkpoint()
 }
 
@@ -157,7 +158,9 @@ func (e *ETL) findUnknown() error {
 				return err
 			}
 			if meta == nil {
-				e.orphans[id.String()+"/"+stream] = true
+				if err := e.setAside(dir); err != nil {
+					return err
+				}
 				continue
 			}
 			inst = e.newInstrument(meta.Definition)
@@ -188,21 +191,22 @@ func streamMeta(dir string) (*market.StreamMeta, error) {
 	return nil, nil
 }
 
-// adoptOrphan takes over a stream whose definition was lost, when its instrument
-// is defined again.
-func (e *ETL) adoptOrphan(s *stream) error {
-	name := s.inst.def.SymbolID().String() + "/" + s.name
-	if !e.orphans[name] {
-		return nil
+// setAside recovers a queue of which no segment says what it holds, for the header
+// is among what is lost. Where there are records all the same they are kept, but out
+// of the way of the stream that will be made anew: without the definition nobody
+// can tell what their numbers mean.
+func (e *ETL) setAside(dir string) error {
+	w, err := queue.OpenWriter(dir, queue.Options{ManualRoll: true, NoSync: e.cfg.NoSync})
+	if err != nil {
+		return err
 	}
-	delete(e.orphans, name)
-	if s.next >= s.stored {
-		return nil
+	records := w.NextSeq() - 1
+	if err := w.Close(); err != nil || records == 0 {
+		return err
 	}
-	if err := e.adopt(s.inst, slices.Index(streamNames[:], s.name), 0); err != nil {
-		return fmt.Errorf("%s of %s: %w", s.name, s.inst.def.SymbolID(), err)
-	}
-	return e.markLost(s.inst, s.lastTime, "the raw queue lost the records that these were made from")
+	aside := fmt.Sprintf("%s.lost-%d", dir, e.rawSeq+1)
+	e.log.Error("a clean stream has lost its header, and with it what its numbers mean: set aside", "stream", dir, "records", records, "to", aside)
+	return durable.Rename(dir, aside)
 }
 
 // adopt takes over the rest of one stream: it changes the state as making the
@@ -275,6 +279,9 @@ func (e *ETL) adoptRecord(inst *instrument, s *stream, r *queue.Record) (uint64,
 		g, err := market.DecodeJSON[market.Gap](r.Body)
 		if err != nil {
 			return 0, err
+		}
+		if !g.Recovered && g.Session == "" {
+			inst.distrust()
 		}
 		return g.RawSeq, nil
 	}

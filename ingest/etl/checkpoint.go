@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"hash/crc32"
-	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -38,7 +37,6 @@ type state struct {
 	Shard       string
 	Bindings    []bindingState
 	Channels    map[string]channel
-	Orphans     map[string]bool
 	Instruments []instrumentState
 }
 
@@ -128,7 +126,7 @@ func (e *ETL) state() *state {
 	st := &state{
 		RawSeq: e.rawSeq, RawID: e.rawID, Rolled: e.rolled, RollReset: e.rollReset, Source: e.source, Remake: e.remake,
 		Policy: e.policies.base, Groups: e.policies.groups, Shards: e.cfg.Shards, Shard: e.cfg.Shard,
-		Channels: map[string]channel{}, Orphans: e.orphans,
+		Channels: map[string]channel{},
 	}
 	places := make(map[*instrument]int, len(e.instruments))
 	for i, inst := range e.instruments {
@@ -224,7 +222,6 @@ func (e *ETL) resume(st *state) error {
 	for key, ch := range st.Channels {
 		e.channels[key] = &channel{Bad: ch.Bad}
 	}
-	maps.Copy(e.orphans, st.Orphans)
 	for i := range st.Instruments {
 		e.resumeInstrument(&st.Instruments[i])
 	}

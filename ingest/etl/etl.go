@@ -108,9 +108,8 @@ type ETL struct {
 	instruments []*instrument // in order of first definition
 	bySymbol    map[market.SymbolID]*instrument
 	channels    map[string]*channel
-	source      sourceMark      // the latest source_begin, see adopt.go
-	remake      uint64          // raw record up to which streams that were there before us are made again
-	orphans     map[string]bool // streams whose definition is not known, see adopt.go
+	source      sourceMark // the latest source_begin, see adopt.go
+	remake      uint64     // raw record up to which streams that were there before us are made again
 
 	ahead           ahead
 	rollAt          int64 // capture time at which segments may be cut next
@@ -170,7 +169,6 @@ func Open(ctx context.Context, cfg Config) (*ETL, error) {
 		group:    queue.NewGroup(queue.GroupOptions{MaxOpen: cfg.MaxOpen, NoSync: cfg.NoSync}),
 		bySymbol: map[market.SymbolID]*instrument{},
 		channels: map[string]*channel{},
-		orphans:  map[string]bool{},
 	}
 	if err := e.start(ctx, want); err != nil {
 		return nil, errors.Join(err, e.abandon())

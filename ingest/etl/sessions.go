@@ -168,7 +168,7 @@ func (e *ETL) mark(inst *instrument, gap *market.Gap, time int64) error {
 	g.Symbol = inst.def.Symbol
 	body := raw(market.EncodeJSON(&g))
 	for i, s := range inst.streams {
-		if s == nil || i != bookStream && concernsBook(g.Cause) {
+		if s == nil || (i == tradeStream || i == quoteStream) && concernsBook(g.Cause) {
 			continue
 		}
 		if err := s.begin(len(body)); err != nil {
@@ -188,7 +188,7 @@ func (e *ETL) mark(inst *instrument, gap *market.Gap, time int64) error {
 }
 
 // concernsBook tells whether a gap shows in the book alone: the trades and quotes
-// beside it came as they were sent.
+// beside it came as they were sent. (The status stream has every marker.)
 func concernsBook(cause market.GapCause) bool {
 	switch cause {
 	case market.GapChain, market.GapChecksum, market.GapUnknownOrder, market.GapCrossed:

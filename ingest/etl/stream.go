@@ -69,9 +69,6 @@ func (s *stream) open() error {
 		return fmt.Errorf("%s: ends at record %d, the checkpoint is at %d: %w: restore the missing segments, or remove the clean stream and the checkpoint to make both again from the raw queue",
 			dir, s.stored-1, s.next-1, ErrLostRecords)
 	}
-	if err := s.e.adoptOrphan(s); err != nil {
-		return err
-	}
 	if s.next < s.stored {
 		s.tail, err = storedRecord(dir, s.stored-1)
 	}

@@ -28,6 +28,7 @@ var rules = []rule{
 	{"a queue's records are opaque to it", "chronicle/store/queue", []string{"chronicle/market", "chronicle/book"}, nil},
 	{"storage knows nothing of what is above it", "chronicle/store", []string{"chronicle/ingest", "chronicle/query", "chronicle/server", "chronicle/cmd"}, nil},
 	{"ingest and query meet in the archive only", "chronicle/ingest", []string{"chronicle/query", "chronicle/server", "chronicle/cmd"}, nil},
+	{"the self-audit shares nothing with what it audits", "chronicle/ingest/etl/audit", []string{"chronicle/ingest"}, []string{"chronicle/ingest/etl/audit"}},
 	{"ingest and query meet in the archive only", "chronicle/query", []string{"chronicle/ingest", "chronicle/server", "chronicle/cmd"}, nil},
 	{"the tape is the raw queue, decoded", "chronicle/tape", []string{"chronicle/ingest", "chronicle/query", "chronicle/server", "chronicle/cmd", "chronicle/store"}, []string{"chronicle/store/queue"}},
 	{"the examples use what a user's program would", "chronicle/examples", []string{"chronicle/ingest", "chronicle/server", "chronicle/cmd", "chronicle/internal"}, nil},

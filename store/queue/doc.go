@@ -10,7 +10,7 @@
 //	00000000000000524288.idx   its sparse index, until it is sealed (made with the second entry)
 //	index.meta                 table of the segments, for readers that spin or seek
 //	consumers/etl              how far a registered consumer has come
-//	lock                       flock of the writer, with its pid inside
+//	lock                       flock of the writer, with its pid and the queue's identity inside
 //	*.tmp                      segments in the making; never read, removed by the next writer
 //
 // A segment is a header page, records, an end word and, once sealed, a footer
@@ -48,6 +48,9 @@
 //  7. Writes index.meta and the live sparse index anew, and lowers consumers that
 //     had passed what is lost.
 //
+// A member of a [Group] leaves out step 5 as far as it seals: those segments are
+// checked as all others are, and wait for [Group.Seal].
+//
 // [Writer.Recovery] tells what was found, cut and set aside.
 //
 // # Durability
@@ -64,6 +67,31 @@
 // says. Only that writer knows of them: one that is killed after a Sync has failed
 // leaves the next one a promise that it cannot keep if the power fails as well.
 //
+// A reader that is about to make something durable that it has made of a queue calls
+// [SyncTo] before, and notes the queue's [ID] with it: then it never remembers more of
+// a queue than there is, nor takes another queue for the one it knew.
+//
+// # Groups
+//
+// A [Group] is for one goroutine that writes very many queues. Its members are queues
+// like all others, and readers see no difference. What differs is what they cost:
+//
+//   - A member that is open takes two mappings, of the segment and of the lock, and no
+//     descriptor: it maps no more than it uses, and its live index is written by calls.
+//     GroupOptions.MaxOpen of them are open. The others are closed, with their locks
+//     given up, and come back when they are used, without reading the segment: what
+//     was known of it is kept in memory, about 1 KiB besides the metadata.
+//   - Roll ends a segment and unmaps it. [Group.Sync] makes everything durable, of many
+//     members by one syncfs(2). What was cut before a Sync may be handed on to the
+//     sealers by [Group.Seal], when the caller no longer needs it unsealed: an ETL, when
+//     its checkpoint lies behind it. Until then a cut segment stays as it is, also when
+//     the process is killed or the power fails; and whatever has become durable by Sync
+//     survives both.
+//   - There is no goroutine per member. GroupOptions.Sealers of them seal for all.
+//
+// While a member is closed, another process can take its lock and write. The member
+// then refuses to go on ([ErrLocked], [ErrChanged]); nothing of the other's is lost.
+//
 // # Consumers and retention
 //
 // A consumer, such as the ETL, registers by name ([RegisterConsumer]) and tells,
@@ -74,9 +102,10 @@
 //
 // # Concurrency
 //
-// A [Writer] belongs to one goroutine. It has a goroutine of its own only with
-// Options.Precreate or Options.SyncInterval; Close ends both. [Tailer] and
-// [Cursor] belong to one goroutine each; a [Segment] may be shared, and any number
+// A [Writer] belongs to one goroutine, and so does a [Group] with all its members. A
+// writer has goroutines of its own only with Options.Precreate or
+// Options.SyncInterval, a group when it has begun to seal; Close ends them. [Tailer]
+// and [Cursor] belong to one goroutine each; a [Segment] may be shared, and any number
 // of cursors may walk it. Readers, in whatever process, take no lock and write
 // nothing; a [Consumer] writes its own file. The package is for 64-bit Linux.
 package queue

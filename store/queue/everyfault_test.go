@@ -77,10 +77,10 @@ func onQueue(o Options) func(*stubborn, string) {
 }
 
 // everyFault runs a workload again and again, with one operation after the other
-// failing, until none is left to fail. Without CHRONICLE_SOAK it takes every eighth.
-func everyFault(t *testing.T, work func(s *stubborn, root string), fault faultfs.Fault, check func(error)) {
+// failing, until none is left to fail. Without CHRONICLE_SOAK it takes one of few.
+func everyFault(t *testing.T, few int, work func(s *stubborn, root string), fault faultfs.Fault, check func(error)) {
 	t.Helper()
-	step := max(1, 8/soak())
+	step := max(1, few/soak())
 	for fault.Skip = len(t.Name()) % step; ; fault.Skip += step {
 		root := fastDir(t)
 		f := faultfs.New(t, root)
@@ -108,7 +108,7 @@ func TestFullAtEveryOperation(t *testing.T) {
 		for _, fault := range []faultfs.Fault{{}, {Half: true, Times: 3}} {
 			t.Run(fmt.Sprint(name, fault.Times), func(t *testing.T) {
 				fault.Kinds, fault.Err = faultfs.NeedSpace(), syscall.ENOSPC
-				everyFault(t, onQueue(o), fault, func(err error) {
+				everyFault(t, 8, onQueue(o), fault, func(err error) {
 					if !errors.Is(err, ErrFull) || !strings.Contains(err.Error(), "make room") {
 						t.Fatalf("on a full disk: %v, want ErrFull", err)
 					}
@@ -124,7 +124,7 @@ func TestErrorAtEveryOperation(t *testing.T) {
 	for name, o := range modes {
 		for _, applied := range []bool{false, true} {
 			t.Run(fmt.Sprint(name, applied), func(t *testing.T) {
-				everyFault(t, onQueue(o), faultfs.Fault{Applied: applied}, func(err error) {
+				everyFault(t, 8, onQueue(o), faultfs.Fault{Applied: applied}, func(err error) {
 					if !errors.Is(err, syscall.EIO) {
 						t.Fatalf("%v, want EIO", err)
 					}

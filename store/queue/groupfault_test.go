@@ -16,7 +16,7 @@ import (
 // growth, index, cuts, detaching, syncs, seals, and a second life.
 func onGroup(whole int) func(*stubborn, string) {
 	return func(s *stubborn, root string) {
-		const queues, lives, each = 3, 2, 60
+		const queues, lives, each = 3, 2, 40
 		dir := func(i int) string { return filepath.Join(root, fmt.Sprint(i), "q") }
 		for life := range lives {
 			g := NewGroup(GroupOptions{MaxOpen: 2})
@@ -75,7 +75,7 @@ func TestGroupFullAtEveryOperation(t *testing.T) {
 	for _, fault := range []faultfs.Fault{{}, {Half: true, Times: 3}} {
 		t.Run(fmt.Sprint(fault.Times), func(t *testing.T) {
 			fault.Kinds, fault.Err = faultfs.NeedSpace(), syscall.ENOSPC
-			everyFault(t, onGroup(1), fault, func(err error) {
+			everyFault(t, 32, onGroup(1), fault, func(err error) {
 				if !errors.Is(err, ErrFull) || !strings.Contains(err.Error(), "make room") {
 					t.Fatalf("on a full disk: %v, want ErrFull", err)
 				}
@@ -90,7 +90,7 @@ func TestGroupErrorAtEveryOperation(t *testing.T) {
 	for _, whole := range []int{1, 1 << 30} {
 		for _, applied := range []bool{false, true} {
 			t.Run(fmt.Sprint(whole, applied), func(t *testing.T) {
-				everyFault(t, onGroup(whole), faultfs.Fault{Applied: applied}, func(err error) {
+				everyFault(t, 32, onGroup(whole), faultfs.Fault{Applied: applied}, func(err error) {
 					if !errors.Is(err, syscall.EIO) {
 						t.Fatalf("%v, want EIO", err)
 					}

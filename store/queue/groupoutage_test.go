@@ -242,7 +242,7 @@ func (o *groupOutage) check() {
 func TestGroupPowerLoss(t *testing.T) {
 	for name, whole := range map[string]int{"file by file": 1 << 30, "file system": 1} {
 		t.Run(name, func(t *testing.T) {
-			for seed := range 12 * soak() {
+			for seed := range 6 * soak() {
 				groupPowerLoss(t, seed, whole)
 			}
 		})

@@ -69,9 +69,9 @@ func (m *Member) Commit(r Record, n int) (uint64, error) {
 	return m.w.commit(&r, n)
 }
 
-// Roll ends the current segment, which takes no more than a store; the next record
-// begins a new one. The segment is sealed after [Group.Seal]. Without a record in the
-// current segment Roll does nothing. Errors are those of Append.
+// Roll ends the current segment and does no more; the next record begins a new one. The
+// segment is sealed after [Group.Seal]. Without a record in the current segment Roll does
+// nothing. Errors are those of Append.
 func (m *Member) Roll() error {
 	if m.group.closed {
 		return fmt.Errorf("roll queue %s: %w", m.w.dir, ErrClosed)
@@ -94,7 +94,7 @@ func (m *Member) SetMeta(meta []byte) error { return m.w.SetMeta(meta) }
 // NextSeq gives the sequence that the next record will get.
 func (m *Member) NextSeq() uint64 { return m.w.NextSeq() }
 
-// SegmentSeq, SegmentRecords and SegmentBytes are as of [Writer].
+// SegmentSeq gives the sequence of the first record of the current segment, as of [Writer].
 func (m *Member) SegmentSeq() uint64 { return m.w.SegmentSeq() }
 
 // SegmentRecords gives the number of records in the current segment.

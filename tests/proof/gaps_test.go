@@ -451,9 +451,7 @@ func (m *matrix) gained(before map[string][]string, marked map[string]int, c *ga
 	want := map[string]int{}
 	for symbol := range c.rows {
 		want["sim/"+symbol+"/book"] = 1
-		if len(c.beside) > 0 || c.rows[symbol] == "source" {
-			want["sim/"+symbol+"/status"] = 1 // it has the definition
-		}
+		want["sim/"+symbol+"/status"] = 1 // it has the definition, and every marker
 	}
 	for _, symbol := range c.beside {
 		want["sim/"+symbol+"/trade"] = 1

@@ -30,10 +30,14 @@ func soak() int {
 	return n
 }
 
-// rounds gives how often to try: a few times, or at least so often when soaking.
+// rounds gives how often to try: a few times, fewer under the race detector, or at
+// least so often when soaking.
 func rounds(usually, soaking int) int {
-	if soak() > 1 {
+	switch {
+	case soak() > 1:
 		return max(soaking, soak())
+	case underRace:
+		return (usually + 2) / 3
 	}
 	return usually
 }

@@ -68,19 +68,6 @@ func (s *script) event(kind market.Kind, id uint32, ev market.BookEvent) {
 	s.append(kind, id, encoded(kind, &ev))
 }
 
-// change is a book event with the instrument's next sequence.
-func (s *script) change(id uint32, entries ...market.Entry) {
-	s.t.Helper()
-	s.seq[id]++
-	s.event(market.KindBook, id, market.BookEvent{Seq: s.seq[id], PrevSeq: s.seq[id] - 1, Entries: entries})
-}
-
-// snapshot is a venue's snapshot as of the instrument's latest sequence.
-func (s *script) snapshot(id uint32, entries ...market.Entry) {
-	s.t.Helper()
-	s.event(market.KindSnapshot, id, market.BookEvent{Seq: s.seq[id], Entries: entries})
-}
-
 func level(side market.Side, price, size int64) market.Entry {
 	return market.Entry{Side: side, Price: price, Size: size, Action: market.Modify}
 }

@@ -174,7 +174,11 @@ func (w *wire) post(line int, at int64, epoch int, b []byte) {
 // Send implements feed.PacketSource: a request to the server, which answers.
 func (w *wire) Send(_ int, request []byte) error {
 	if answer := w.server.Answer(nil, request); answer != nil {
-		w.post(w.world.Lines, w.now+100_000+w.rng.Int64N(10*millisecond), w.told, answer)
+		epoch := w.told // or one before, which the server still remembers
+		for e := w.series.Epochs(); epoch > 0 && fmt.Sprintf("%-10s", e[epoch].Session) != string(answer[:10]); {
+			epoch--
+		}
+		w.post(w.world.Lines, w.now+100_000+w.rng.Int64N(10*millisecond), epoch, answer)
 	}
 	return nil
 }

@@ -25,7 +25,8 @@ type Config struct {
 	Has func(market.SymbolID) bool
 
 	// Share is how much of one processor the audit may take, above 0 and at most 1.
-	// Default 0.05: some 400,000 records a second.
+	// Default 0.05: some hundred thousand
+	// records a second where snapshots are small and few.
 	Share float64
 
 	// Interval is the pause between two rounds. Default 10 s.

@@ -48,7 +48,7 @@ func TestBesideTheETL(t *testing.T) {
 			dir := t.TempDir()
 			source := recorded(t, dir, format, name)
 			cfg := etl.Config{RawDir: filepath.Join(dir, "raw.q"), CleanDir: filepath.Join(dir, "clean"), StateDir: filepath.Join(dir, "etl"), NoSync: true,
-				Policy: etl.Policy{ReplayBudget: 100, RollBytes: 64 << 10}}
+				MaxOpen: 2, Policy: etl.Policy{ReplayBudget: 100, RollBytes: 64 << 10}}
 			a, err := New(Config{CleanDir: cfg.CleanDir, LedgerPath: filepath.Join(dir, "etl", "ledger.jsonl"), Interval: time.Millisecond, Share: 1})
 			must(t, err)
 			ctx, cancel := context.WithCancel(t.Context())
