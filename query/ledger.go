@@ -22,13 +22,13 @@ import (
 // prove a book: see docs/formats/ledger.md.
 const ledgerName = "ledger.jsonl"
 
-// doubts are the rows of the ledgers that concern one book stream, by time.
+// doubts are the rows of the ledgers that concern one instrument, by time.
 type doubts []audit.Row
 
-// cover tells whether the book after a record may be wrong.
+// cover tells whether the book after a record of the book stream may be wrong.
 func (d doubts) cover(seq uint64) bool {
 	for i := range d {
-		if d[i].Covers(seq) {
+		if d[i].Stream == market.StreamBook && d[i].Covers(seq) {
 			return true
 		}
 	}
@@ -55,7 +55,7 @@ type shardFolders struct {
 	names   []string
 }
 
-// doubts gives what the ledgers say of an instrument's book as they are now. Where
+// doubts gives what the ledgers say of an instrument as they are now. Where
 // there is no ledger it costs two system calls.
 func (a *Archive) doubts(id market.SymbolID) (doubts, error) {
 	l := &a.ledgers
@@ -177,7 +177,7 @@ func (s *Stream) addDoubts(a *Archive, ids []market.SymbolID, newMaker func() ma
 // refuse fails where no doubtful book is wanted and there is one in the range.
 func (s *Stream) refuse(id market.SymbolID, rows doubts) error {
 	for i := range rows {
-		if r := &rows[i]; s.spec.OnGap == GapError && r.Touches(s.spec.Start, s.spec.end) {
+		if r := &rows[i]; s.spec.OnGap == GapError && r.Stream == market.StreamBook && r.Touches(s.spec.Start, s.spec.end) {
 			return gapError(id, fmt.Sprintf("the book may be wrong from %s on: %s", FormatTime(r.Start), r.Detail))
 		}
 	}

@@ -148,6 +148,10 @@ func TestDoubtedRange(t *testing.T) {
 	if _, err := read("mbp-1", GapMark); err == nil || !strings.Contains(err.Error(), "differs from the book") {
 		t.Errorf("without a ledger: %v", err)
 	}
+	r.note("", row)
+	if _, err := a.Range(context.Background(), RangeRequest{Schema: "mbo", Symbols: []string{"sim:a_usd"}, Start: 95, OnGap: GapError}); err == nil {
+		t.Error("an open interval touches a range in which there is no record yet")
+	}
 	row.ProvedSeq, row.ProvedTime = 11, 80
 	r.note("", row)
 	for schema, want := range map[string][]int{
@@ -214,6 +218,19 @@ func TestDoubtsAreGaps(t *testing.T) {
 	info, err := a.Symbol(t.Context(), "sim:a_usd")
 	if check(t, err); info.Condition != ConditionDegraded {
 		t.Errorf("condition %s", info.Condition)
+	}
+}
+
+// TestShardFolders: a folder that is younger than the file system's clock can tell
+// is looked at again.
+func TestShardFolders(t *testing.T) {
+	dir := t.TempDir()
+	check(t, os.Mkdir(filepath.Join(dir, "a"), 0o755))
+	st, err := os.Stat(dir)
+	check(t, err)
+	s := shardFolders{changed: st.ModTime()}
+	if names, err := s.list(dir); err != nil || len(names) != 1 {
+		t.Errorf("%q %v", names, err)
 	}
 }
 

@@ -2,8 +2,10 @@ package etl
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"hash/crc32"
+	"io/fs"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -153,46 +155,48 @@ func (e *ETL) findUnknown() error {
 			continue // another shard's
 		}
 		if inst == nil {
-			meta, err := streamMeta(dir)
+			def, err := definitionIn(symbol)
 			if err != nil {
 				return err
 			}
-			if meta == nil {
+			if def == nil {
 				if err := e.setAside(dir); err != nil {
 					return err
 				}
 				continue
 			}
-			inst = e.newInstrument(meta.Definition)
+			inst = e.newInstrument(*def)
 		}
 		e.stream(inst, index)
 	}
 	return nil
 }
 
-// streamMeta reads what the newest segment of a queue says of its stream; nil when
-// none does: a header may be among what is lost.
-func streamMeta(dir string) (*market.StreamMeta, error) {
-	files, err := queue.ListSegments(dir)
-	if err != nil {
-		return nil, err
-	}
-	for _, file := range slices.Backward(files) {
-		segment, err := queue.OpenSegment(file.Path)
-		if err != nil {
-			continue
+// definitionIn reads the definition in the newest segments of an instrument's
+// streams; nil when none has it: a header may be among what is lost.
+func definitionIn(symbol string) (*market.Definition, error) {
+	for _, stream := range streamNames {
+		files, err := queue.ListSegments(filepath.Join(symbol, stream+".q"))
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return nil, err
 		}
-		meta := new(market.StreamMeta)
-		err = json.Unmarshal(segment.Info().Meta, meta)
-		if segment.Close(); err == nil {
-			return meta, nil
+		for _, file := range slices.Backward(files) {
+			segment, err := queue.OpenSegment(file.Path)
+			if err != nil {
+				continue // recovery is to say what is wrong with it
+			}
+			meta := new(market.StreamMeta)
+			err = json.Unmarshal(segment.Info().Meta, meta)
+			if segment.Close(); err == nil && meta.Venue != "" {
+				return &meta.Definition, nil
+			}
 		}
 	}
 	return nil, nil
 }
 
-// setAside recovers a queue of which no segment says what it holds, for the header
-// is among what is lost. Where there are records all the same they are kept, but out
+// setAside recovers a queue of which nothing says what it holds, for the headers are
+// among what is lost. Where there are records all the same they are kept, but out
 // of the way of the stream that will be made anew: without the definition nobody
 // can tell what their numbers mean.
 func (e *ETL) setAside(dir string) error {

@@ -272,8 +272,12 @@ func (e *ETL) CatchUp(ctx context.Context) error {
 	}
 }
 
-// Run follows the raw queue until ctx is done, which is its normal end.
+// Run follows the raw queue until ctx is done, which is its normal end. Beside it
+// the file system is kept nearly clean, so that a checkpoint, which waits for
+// everything to be on disk, does not wait for long.
 func (e *ETL) Run(ctx context.Context) error {
+	stop := e.keepClean()
+	defer stop()
 	for {
 		if err := e.CatchUp(ctx); err != nil {
 			if errors.Is(err, context.Canceled) {
@@ -292,6 +296,40 @@ func (e *ETL) Run(ctx context.Context) error {
 			}
 			return fmt.Errorf("etl: raw queue: %w", err)
 		}
+	}
+}
+
+// writeBackEvery is how often what the clean streams have gained is written to disk.
+const writeBackEvery = time.Second
+
+// keepClean writes back in the background until the function it gives is called. It
+// promises nothing: a checkpoint syncs by itself, and has its own report of failures.
+func (e *ETL) keepClean() (stop func()) {
+	if e.cfg.NoSync {
+		return func() {}
+	}
+	disk, err := durable.OpenDisk(e.cfg.StateDir)
+	if err != nil {
+		return func() {} // the checkpoint's own sync then takes as long as it takes
+	}
+	quit, done := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(done)
+		tick := time.NewTicker(writeBackEvery)
+		defer tick.Stop()
+		for {
+			select {
+			case <-quit:
+				return
+			case <-tick.C:
+				_ = disk.Sync()
+			}
+		}
+	}()
+	return func() {
+		close(quit)
+		<-done
+		_ = disk.Close()
 	}
 }
 

@@ -170,6 +170,37 @@ func TestManyStreams(t *testing.T) {
 	}
 }
 
+// TestRedefined: where prices mean something else the book begins anew.
+func TestRedefined(t *testing.T) {
+	s := newSite(t)
+	def := market.Definition{Venue: "sim", Symbol: "custom", BookType: market.L2, PriceExponent: -2}
+	meta := func() []byte {
+		b, err := json.Marshal(market.StreamMeta{Venue: "sim", Symbol: "custom", Stream: "book", Definition: def})
+		must(t, err)
+		return b
+	}
+	w, err := queue.OpenWriter(s.inHot("sim/custom/book.q"), queue.Options{Meta: meta(), NoSync: true, ManualRoll: true})
+	must(t, err)
+	put := func(kind market.Kind, flags uint16, ev market.BookEvent) {
+		b := make([]byte, ev.Size(kind))
+		ev.Put(b, kind)
+		_, err := w.Append(queue.Record{Time: int64(ev.RawSeq), EventTime: int64(ev.RawSeq), Kind: uint16(kind), Flags: flags, Body: b})
+		must(t, err)
+	}
+	level := []market.Entry{{Side: market.Bid, Price: 1, Size: 1, Action: market.Add}}
+	const bad = market.FlagMaybeBadBook
+	put(market.KindSnapshot, queue.FlagKey, market.BookEvent{RawSeq: 1, Flags: market.FlagLast})
+	put(market.KindBook, 0, market.BookEvent{RawSeq: 2, Flags: market.FlagLast, Entries: level})
+	def.PriceExponent = -3
+	must(t, w.Roll(), w.SetMeta(meta()))
+	put(market.KindSnapshot, queue.FlagKey, market.BookEvent{RawSeq: 3, Flags: market.FlagSnapshot | market.FlagLast | market.FlagMBP | bad, Attr: market.AttrSynthetic, AsOfEvent: 2, AsOfRecv: 2})
+	put(market.KindBook, 0, market.BookEvent{RawSeq: 3, Flags: market.FlagLast | bad, Entries: level})
+	must(t, w.Roll(), w.Close())
+	if r := s.check(t, nil); !r.Clean() {
+		t.Errorf("findings:\n%v", r)
+	}
+}
+
 // TestAlikeFindings: very many of one kind in a stream are counted.
 func TestAlikeFindings(t *testing.T) {
 	s := newSite(t)

@@ -126,6 +126,13 @@ func rewrite(path string) (err error) {
 	return durable.Sync(f)
 }
 
+// unsynced gives how many directories besides the queue's own are to be synced.
+func (n *names) unsynced() int {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return len(n.parents)
+}
+
 // known notes that the names are durable, by a sync of the file system.
 func (n *names) known() {
 	n.mu.Lock()

@@ -57,6 +57,51 @@ func BenchmarkMemberAppend(b *testing.B) {
 	}
 }
 
+// BenchmarkMemberWarm measures an append where all of the segment is in memory: what is
+// left is the append itself.
+func BenchmarkMemberWarm(b *testing.B) {
+	payload := body(1, 100)
+	warm := func(b *testing.B, w *Writer) {
+		must(b, w.active.ensure(int64(b.N+10)*int64(RecordSize(100))+headerPage))
+		must(b, w.active.populate())
+		w.active.setLimit()
+		b.ReportAllocs()
+		b.ResetTimer()
+	}
+	b.Run("writer", func(b *testing.B) {
+		w, err := OpenWriter(benchDir(b), Options{ManualRoll: true, NoSync: true})
+		must(b, err)
+		defer w.Close()
+		add(b, w, 0, 1)
+		warm(b, w)
+		for i := range b.N {
+			p, err := w.Reserve(len(payload))
+			if err != nil {
+				b.Fatal(err)
+			}
+			copy(p, payload)
+			if _, err := w.Commit(Record{Time: int64(i), EventTime: int64(i), Kind: 4}, len(p)); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+	b.Run("member", func(b *testing.B) {
+		m := member(b, group(b, GroupOptions{NoSync: true}), benchDir(b))
+		put(b, m, 0, 1)
+		warm(b, &m.w)
+		for i := range b.N {
+			p, err := m.Reserve(len(payload))
+			if err != nil {
+				b.Fatal(err)
+			}
+			copy(p, payload)
+			if _, err := m.Commit(Record{Time: int64(i), EventTime: int64(i), Kind: 4}, len(p)); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+}
+
 // mappings counts what the process has mapped.
 func mappings(tb testing.TB) int {
 	tb.Helper()
@@ -138,6 +183,13 @@ func BenchmarkMidnight(b *testing.B) {
 		b.ReportMetric(float64(mappings(b)), "maps-when-cut")
 		step("ms-sync-cut", func() { must(b, g.Sync()) })
 		step("ms-seal", func() { must(b, g.Seal()); must(b, g.Wait()) })
+		must(b, g.Close())
+		g = NewGroup(GroupOptions{})
+		step("ms-open-again", func() {
+			for i := range members {
+				members[i] = member(b, g, filepath.Join(root, fmt.Sprint(i), "book.q"))
+			}
+		})
 		must(b, g.Close())
 	}
 }

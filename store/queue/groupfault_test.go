@@ -145,6 +145,40 @@ func TestGroupSync(t *testing.T) {
 	}
 }
 
+// TestGroupSyncIsToldNothing: the sync of the file system fails, and somebody else's sync
+// of each file has taken the error that the kernel keeps for it. What was not written is
+// written all the same.
+func TestGroupSyncIsToldNothing(t *testing.T) {
+	root := fastDir(t)
+	fs := faultfs.New(t, root)
+	g := group(t, GroupOptions{MaxOpen: 1})
+	g.whole = 1
+	for i := range 2 {
+		m := member(t, g, filepath.Join(root, fmt.Sprint(i), "q"))
+		put(t, m, 0, 300)
+		must(t, m.Roll())
+		put(t, m, 300, 500)
+	}
+	bad := fs.Inject(faultfs.Fault{Kinds: []durable.Kind{durable.OpSyncFS}})
+	told, taken := map[string]bool{}, 0
+	fs.Watch(func(op durable.Op) {
+		if file := op.Kind == durable.OpSync || op.Kind == durable.OpSyncRange; file && !told[op.Path] {
+			told[op.Path] = true
+			if durable.SyncFile(op.Path) != nil {
+				taken++
+			}
+		}
+	})
+	must(t, g.Sync())
+	fs.Watch(nil)
+	if bad.Hits() != 1 || taken == 0 {
+		t.Fatalf("%d syncs of the file system have failed, %d errors were taken", bad.Hits(), taken)
+	}
+	for i := range 2 {
+		wantAfterCrash(t, fs, filepath.Join(fmt.Sprint(i), "q"))
+	}
+}
+
 // wantAfterCrash checks that a power failure leaves 500 records in two segments, of
 // which none is sealed.
 func wantAfterCrash(t *testing.T, fs *faultfs.FS, name string) {

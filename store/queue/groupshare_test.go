@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"syscall"
 	"testing"
 
@@ -122,20 +123,23 @@ func TestGroupKeepsReservations(t *testing.T) {
 	var places [][]byte
 	for i := range 6 {
 		members = append(members, member(t, g, filepath.Join(root, fmt.Sprint(i))))
-		p, err := members[i].Reserve(len(sample(0).Body))
+		p, err := members[i].Reserve(100)
 		must(t, err)
 		places = append(places, p)
 	}
-	for i, m := range members {
-		r := sample(0)
-		copy(places[i], r.Body)
-		_, err := m.Commit(r, len(places[i]))
+	for i, p := range places {
+		copy(p, body(i, 100))
+	}
+	for _, m := range members {
+		_, err := m.Commit(Record{Time: 7}, 100)
 		must(t, err)
 	}
-	put(t, members[0], 1, 2)
 	for i, m := range members {
 		must(t, m.Roll())
-		wantSeries(t, readAll(t, filepath.Join(root, fmt.Sprint(i)), 0), 0, int(m.NextSeq())-1)
+		got := readAll(t, filepath.Join(root, fmt.Sprint(i)), 0)
+		if len(got) != 1 || string(got[0].Body) != string(body(i, 100)) {
+			t.Errorf("queue %d has %d records, or another body", i, len(got))
+		}
 	}
 	put(t, member(t, g, filepath.Join(root, "new")), 0, 1)
 	if s := g.Stats(); s.Open > 2 {
@@ -168,7 +172,12 @@ func TestGroupTakesFew(t *testing.T) {
 		members = append(members, member(t, g, filepath.Join(root, "a", fmt.Sprint(i))))
 		put(t, members[i], 0, 3)
 	}
-	put(t, members[0], 3, 800) // it has a live index
+	for _, m := range members[:100] {
+		put(t, m, 3, 400) // it has a live index
+	}
+	if !exists(sidecarPath(segmentPath(members[0].w.dir, 1))) {
+		t.Error("no live index: the test does not do what it says")
+	}
 	limit("open", 2)
 	for _, m := range members {
 		must(t, m.Roll())
@@ -277,6 +286,81 @@ func TestGroupSealFails(t *testing.T) {
 		}
 		verifyAll(t, dir)
 	}
+}
+
+// TestGroupSealsWhatComesLater: a segment that is handed on while a sealer is at work on
+// the same queue is sealed too, and one that is only cut is not.
+func TestGroupSealsWhatComesLater(t *testing.T) {
+	root := fastDir(t)
+	fs := faultfs.New(t, root)
+	g := group(t, GroupOptions{Sealers: 1})
+	dir := filepath.Join(root, "q")
+	m := member(t, g, dir)
+	cut := func(i int) {
+		put(t, m, i*10, i*10+10)
+		must(t, m.Roll())
+	}
+	cut(0)
+	must(t, g.Sync())
+	at, goOn := make(chan bool), make(chan bool)
+	fs.Watch(func(op durable.Op) {
+		if op.Kind == durable.OpUnlink && filepath.Ext(op.Path) == sidecarExt { // the last step of a seal
+			fs.Watch(nil)
+			at <- true
+			<-goOn
+		}
+	})
+	must(t, g.Seal())
+	<-at
+	cut(1)
+	must(t, g.Sync())
+	cut(2)
+	must(t, g.Seal())
+	goOn <- true
+	must(t, g.Wait())
+	if all, sealed := sealedIn(t, dir); all != 3 || sealed != 2 {
+		t.Errorf("%d of %d segments are sealed, want 2 of 3", sealed, all)
+	}
+}
+
+// TestGroupLiveIndex: the live index of a member is the one that a walk gives, but for
+// the last few entries, and all of it once the segment is cut; also when it was closed
+// for another, and when some writes of it have failed.
+func TestGroupLiveIndex(t *testing.T) {
+	root := fastDir(t)
+	fs := faultfs.New(t, root)
+	g := group(t, GroupOptions{MaxOpen: 1})
+	m, other := member(t, g, filepath.Join(root, "q")), member(t, g, filepath.Join(root, "other"))
+	path := segmentPath(m.w.dir, 1)
+	check := func(lag int) {
+		t.Helper()
+		s, err := OpenSegment(path)
+		must(t, err)
+		defer s.Close()
+		sum := newSummary(1)
+		must(t, walk(s.source(), sum))
+		got, err := readSidecar(sidecarPath(path), 1)
+		must(t, err)
+		if len(got) > len(sum.index) || len(got) < len(sum.index)-lag {
+			t.Fatalf("%d entries, want %d, or up to %d less", len(got), len(sum.index), lag)
+		}
+		if !slices.Equal(got, sum.index[:len(got)]) {
+			t.Fatal("the entries are others")
+		}
+	}
+	for i := range 8 {
+		if i == 3 {
+			fs.Inject(faultfs.Fault{Kinds: []durable.Kind{durable.OpWrite, durable.OpCreate}, Name: "*.idx", Times: 5, Half: true})
+		}
+		put(t, m, i*1000, i*1000+1000)
+		check(2*sideBatch - 1)
+		if i%3 == 1 {
+			put(t, other, int(other.NextSeq())-1, int(other.NextSeq()))
+			check(sideBatch)
+		}
+	}
+	must(t, m.Roll())
+	check(0)
 }
 
 // TestGroupOptions: what makes no sense in a group is refused.

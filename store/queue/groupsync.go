@@ -7,7 +7,7 @@ import (
 
 // syncWhole is from how many syncs on the whole file system is synced instead, with
 // everybody's changes.
-const syncWhole = 64
+const syncWhole = 8
 
 // Sync makes everything durable that was committed or cut in any member before, names
 // and all. It also returns errors of sealing that no call has returned yet.
@@ -27,7 +27,7 @@ func (g *Group) sync() error {
 	for _, m := range dirty {
 		m.state &^= stateDirty
 		if !m.torn && !m.w.options.NoSync {
-			m.disk.syncs += 1 + len(m.w.names.parents)
+			m.disk.syncs += 1 + m.w.names.unsynced()
 		}
 	}
 	for _, d := range g.disks {

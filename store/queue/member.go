@@ -77,7 +77,7 @@ func (m *Member) Roll() error {
 		return fmt.Errorf("roll queue %s: %w", m.w.dir, ErrClosed)
 	}
 	if m.w.SegmentRecords() == 0 {
-		return nil
+		return m.w.Roll() // there is nothing to cut, but a reservation is void
 	}
 	if err := m.ready(); err != nil {
 		return err

@@ -203,12 +203,13 @@ func (w *Writer) sealFound(f *found) error {
 	}
 	seg := f.seg
 	f.seg = nil // the sealer's now
+	w.retire(seg)
 	if w.options.later {
 		w.recovery.Pending = append(w.recovery.Pending, f.path)
-	} else {
-		w.recovery.Sealed = append(w.recovery.Sealed, f.path)
+		return seg.closeAll()
 	}
-	return w.retire(seg)
+	w.recovery.Sealed = append(w.recovery.Sealed, f.path)
+	return nil
 }
 
 // settleLast seals the last segment if it has ended, or makes it the active one.

@@ -24,17 +24,35 @@ func (w *Writer) Roll() error {
 	if w.closed {
 		return fmt.Errorf("roll queue %s: %w", w.dir, ErrClosed)
 	}
-	if s := w.active; w.SegmentRecords() > 0 {
+	if w.active != nil {
+		w.active.reserved = -1
+	}
+	if w.options.later {
+		return w.cutOnly()
+	}
+	if w.SegmentRecords() > 0 {
+		w.retire(w.active)
 		w.setActive(nil)
-		if err := w.retire(s); err != nil || w.options.later {
-			return err
-		}
 		if w.helper != nil {
 			w.helper.poke()
 			return nil
 		}
 	}
 	if err := w.sealer.run(); err != nil {
+		return fmt.Errorf("roll queue %s: %w", w.dir, err)
+	}
+	return nil
+}
+
+// cutOnly is Roll for one that is sealed later: it keeps nothing mapped until then.
+func (w *Writer) cutOnly() error {
+	s := w.active
+	if w.SegmentRecords() == 0 {
+		return nil
+	}
+	w.retire(s)
+	w.setActive(nil)
+	if err := s.closeAll(); err != nil {
 		return fmt.Errorf("roll queue %s: %w", w.dir, err)
 	}
 	return nil

@@ -166,7 +166,7 @@ func (w *Writer) makeRoom(n int) (*active, error) {
 		return nil, fmt.Errorf("begin segment %d of queue %s: %w", w.next, w.dir, err)
 	}
 	if s != nil {
-		err = w.retire(s)
+		w.retire(s)
 	}
 	w.setActive(next)
 	if s != nil && w.helper == nil {
@@ -177,7 +177,7 @@ func (w *Writer) makeRoom(n int) (*active, error) {
 	if w.helper != nil {
 		w.helper.poke()
 	}
-	return next, err
+	return next, nil
 }
 
 // begin makes the segment for the next record, whose body has n bytes, and gives
@@ -214,15 +214,10 @@ func (w *Writer) begin(n int) (*active, error) {
 // joinDiscard removes the segment s that err has made useless.
 func joinDiscard(err error, s *active) error { return errors.Join(err, s.discard()) }
 
-// retire ends the segment s and hands it on to be sealed. One that is to be sealed
-// later keeps nothing mapped until then.
-func (w *Writer) retire(s *active) error {
+// retire ends the segment s and hands it on to be sealed.
+func (w *Writer) retire(s *active) {
 	s.end()
 	w.sealer.add(s)
-	if w.options.later {
-		return s.closeAll()
-	}
-	return nil
 }
 
 func (w *Writer) setActive(s *active) {

@@ -61,11 +61,11 @@ func (s site) openRaw(t testing.TB, opts queue.Options) *queue.Writer {
 // rawRecords reads the raw queue.
 func (s site) rawRecords(t testing.TB) (out []queue.Record) {
 	t.Helper()
-	queuetest.Each(t, s.raw(), func(r *queue.Record) { out = append(out, kept(r)) })
+	queuetest.Each(t, s.raw(), func(r *queue.Record) { out = append(out, clone(r)) })
 	return out
 }
 
-func kept(r *queue.Record) queue.Record {
+func clone(r *queue.Record) queue.Record {
 	k := *r
 	k.Body = bytes.Clone(r.Body)
 	return k
@@ -117,7 +117,7 @@ func segmentRecords(t testing.TB, path string) (out []queue.Record) {
 		if err != nil {
 			t.Fatalf("%s after %d records: %v", path, len(out), err)
 		}
-		out = append(out, kept(&r))
+		out = append(out, clone(&r))
 	}
 }
 

@@ -20,17 +20,20 @@ type tally struct {
 	good     int // of them, called good, and equal to the truth
 	compared int // comparisons of whole books, order by order
 	markers  int // gap markers
+	answers  int // of query, called available and true
 }
 
 func (a *tally) add(b tally) {
 	a.events, a.good, a.compared, a.markers = a.events+b.events, a.good+b.good, a.compared+b.compared, a.markers+b.markers
+	a.answers += b.answers
 }
 
 // share gives the part of the event boundaries that is good.
 func (a *tally) share() float64 { return float64(a.good) / float64(max(a.events, 1)) }
 
 func (a *tally) String() string {
-	return fmt.Sprintf("%d event boundaries, %.1f %% called good and true, %d books compared, %d gap markers", a.events, 100*a.share(), a.compared, a.markers)
+	return fmt.Sprintf("%d event boundaries, %.1f %% called good and true, %d books compared, %d gap markers, %d answers of query available and true",
+		a.events, 100*a.share(), a.compared, a.markers, a.answers)
 }
 
 // auditBooks compares every book that the clean streams call good with the
@@ -201,4 +204,37 @@ func auditRecords(t testing.TB, raw []queue.Record, streams map[string][]queue.R
 		}
 	}
 	return messages
+}
+
+// auditOnce checks that no message is in a clean stream twice, whatever became of
+// the raw queue's numbers: its receipt and its venue sequence name it.
+func auditOnce(t testing.TB, seed uint64, raw []queue.Record, streams map[string][]queue.Record) {
+	t.Helper()
+	type message struct {
+		kind uint16
+		time int64
+		seq  uint64
+	}
+	there := map[message]string{}
+	for stream, records := range streams {
+		for _, r := range records {
+			switch market.Kind(r.Kind) {
+			case market.KindBook, market.KindTrade, market.KindStatus:
+				m := message{r.Kind, r.Time, binary.LittleEndian.Uint64(r.Body[8:])}
+				if other, twice := there[m]; twice {
+					t.Fatalf("seed %d: %s record %d: message %d received at %d is there twice, also in %s", seed, stream, r.Seq, m.seq, m.time, other)
+				}
+				there[m] = stream
+			}
+		}
+	}
+	for _, r := range raw {
+		switch market.Kind(r.Kind) {
+		case market.KindBook, market.KindTrade, market.KindStatus:
+			m := message{r.Kind, r.Time, binary.LittleEndian.Uint64(r.Body[8:])}
+			if _, ok := there[m]; !ok {
+				t.Fatalf("seed %d: raw record %d, a %v, is in no clean stream", seed, r.Seq, market.Kind(r.Kind))
+			}
+		}
+	}
 }

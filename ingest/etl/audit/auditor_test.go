@@ -105,6 +105,30 @@ func TestMismatch(t *testing.T) {
 	}
 }
 
+// TestToldOnce: what is wrong with the snapshot to go on from is not found again
+// with each visit.
+func TestToldOnce(t *testing.T) {
+	dir := t.TempDir()
+	c := newClean(t, filepath.Join(dir, "clean"), "a_usd")
+	a, clock := newAuditor(t, dir, func(c *Config) { c.MaxLag = time.Minute })
+	c.events(3)
+	c.spoil = func(ev *market.BookEvent) { ev.Flags &^= market.FlagMBP }
+	c.snapshot()
+	c.events(1)
+	for range 5 {
+		must(t, a.Once(t.Context()))
+		c.rounds(1)
+	}
+	if st := a.Stats(); st.Mismatches != 1 || st.Snapshots != 5 {
+		t.Errorf("%+v", st)
+	}
+	clock.t = clock.t.Add(time.Hour)
+	must(t, a.Once(t.Context()))
+	if st := a.Stats(); st.Skipped != 1 {
+		t.Errorf("%+v: one snapshot was left", st)
+	}
+}
+
 // TestMoved: the tier agent takes segments away, read and unread ones.
 func TestMoved(t *testing.T) {
 	dir := t.TempDir()
@@ -220,14 +244,17 @@ func TestUnreadable(t *testing.T) {
 // that is not; other shards' are left alone.
 func TestManyStreams(t *testing.T) {
 	dir := t.TempDir()
-	const n = 200
+	const n = 60
 	for i := range n {
 		c := newClean(t, filepath.Join(dir, "clean"), fmt.Sprintf("s%03d_usd", i))
-		c.rounds(1 + i%3)
+		for range 1 + i%3 {
+			c.rounds(1)
+			c.roll()
+		}
 		must(t, c.w.Close())
 	}
 	a, clock := newAuditor(t, dir, func(c *Config) {
-		c.Has = func(id market.SymbolID) bool { return id.Symbol < "s150" }
+		c.Has = func(id market.SymbolID) bool { return id.Symbol < "s045" }
 	})
 	before, most := descriptors(t), 0
 	clock.step = 10 * time.Microsecond
@@ -236,7 +263,7 @@ func TestManyStreams(t *testing.T) {
 	if after := descriptors(t); after != before || most > before+2 || most == 0 {
 		t.Errorf("%d descriptors before, %d at most, %d after", before, most, after)
 	}
-	if st := a.Stats(); st.Streams != 150 || st.Snapshots != 50*(1+2+3) {
+	if st := a.Stats(); st.Streams != 45 || st.Snapshots != 15*(1+3+5) {
 		t.Errorf("%+v", st)
 	}
 }

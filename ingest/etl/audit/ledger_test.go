@@ -1,6 +1,7 @@
 package audit
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -98,11 +99,38 @@ func TestLedgerRetries(t *testing.T) {
 	}
 }
 
+// TestProofRetries: that a book is proved again is written once, when it can be.
+func TestProofRetries(t *testing.T) {
+	dir := t.TempDir()
+	c := newClean(t, filepath.Join(dir, "clean"), "a_usd")
+	c.rounds(1)
+	c.wrong()
+	c.rounds(1)
+	a, _ := newAuditor(t, dir, nil)
+	must(t, a.Once(t.Context()))
+	fs := faultfs.New(t, dir)
+	defer fs.Close()
+	fault := fs.Inject(faultfs.Fault{Kinds: []durable.Kind{durable.OpSync}, Times: -1})
+	c.venue()
+	for range 3 {
+		c.rounds(2)
+		must(t, a.Once(t.Context()))
+	}
+	if rows := ledgerRows(t, dir); len(a.waiting) != 1 || a.Stats().Open != 1 {
+		t.Errorf("%d rows wait, rows %+v", len(a.waiting), rows)
+	}
+	fault.Stop()
+	must(t, a.Once(t.Context()))
+	if rows := ledgerRows(t, dir); len(rows) != 1 || rows[0].Open() || ledgerLines(t, dir) != 2 || a.Stats().Open != 0 {
+		t.Errorf("rows %+v, %d lines", rows, ledgerLines(t, dir))
+	}
+}
+
 // TestLedgerTorn: a broken last line is replaced, and damage before it is an error.
 func TestLedgerTorn(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "ledger.jsonl")
 	first, second := testRow(1), testRow(2)
-	text := append(first.Line(), second.Line()[:40]...)
+	text := append(first.Line(), bytes.Repeat([]byte("x"), 5000)...)
 	must(t, os.WriteFile(path, text, 0o644))
 	l, torn, err := openLedger(path)
 	if err != nil || !torn || l.open != 1 {
