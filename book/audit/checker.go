@@ -92,9 +92,6 @@ func (c *Checker) Healed() Mark { return c.healed }
 // Known tells whether the book is known.
 func (c *Checker) Known() bool { return c.known }
 
-// Bad tells whether the book is called bad, or has to be from the next record on.
-func (c *Checker) Bad() bool { return c.bad }
-
 // Begin tells that a segment with the given definition begins with the next
 // record. Where prices or sizes mean something else from there on, the book begins
 // empty and bad, as its writer's does.

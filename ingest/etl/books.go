@@ -144,7 +144,7 @@ func (e *ETL) emit(inst *instrument, kind market.Kind, ev *market.BookEvent, tim
 		}
 	}
 	if gap := e.apply(inst, kind, ev, time); gap != nil && !inst.bad {
-		if err := e.mark(inst, gap, time); err != nil {
+		if err := e.putMarkers(inst, gap, time, true); err != nil {
 			return err
 		}
 		inst.bad = true

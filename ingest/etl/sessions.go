@@ -164,6 +164,13 @@ func (e *ETL) rawGap(r *queue.Record) error {
 
 // mark appends a gap marker to each stream of the instrument that the gap concerns.
 func (e *ETL) mark(inst *instrument, gap *market.Gap, time int64) error {
+	return e.putMarkers(inst, gap, time, false)
+}
+
+// putMarkers does that, also for an event that has been applied to the book and is
+// not written yet: the book stream's segment must not be cut between the two, for the
+// next one would begin with a book that has the event in it already.
+func (e *ETL) putMarkers(inst *instrument, gap *market.Gap, time int64, applied bool) error {
 	g := *gap
 	g.Symbol = inst.def.Symbol
 	body := raw(market.EncodeJSON(&g))
@@ -171,8 +178,10 @@ func (e *ETL) mark(inst *instrument, gap *market.Gap, time int64) error {
 		if s == nil || (i == tradeStream || i == quoteStream) && concernsBook(g.Cause) {
 			continue
 		}
-		if err := s.begin(len(body)); err != nil {
-			return err
+		if !applied || i != bookStream {
+			if err := s.begin(len(body)); err != nil {
+				return err
+			}
 		}
 		if i == bookStream && s.records == 0 {
 			if err := e.inject(inst, g.RawSeq, time, market.UndefTimestamp); err != nil {

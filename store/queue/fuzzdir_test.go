@@ -105,7 +105,8 @@ func FuzzConsumer(f *testing.F) {
 }
 
 // FuzzSegments opens a queue of two segments whose bytes, headers and all, are
-// arbitrary: it opens or says why not, and what it appends is read back.
+// arbitrary: it opens or says why not, and what it appends is read back. A group makes
+// the same of it.
 func FuzzSegments(f *testing.F) {
 	sealed := fuzzSegment(f)
 	w := open(f, f.TempDir(), Options{})
@@ -121,7 +122,12 @@ func FuzzSegments(f *testing.F) {
 		must(t, err)
 		must(t, os.WriteFile(segmentPath(dir, 1), first, 0o644))
 		must(t, os.WriteFile(segmentPath(dir, 26), second, 0o644))
+		must(t, copyDir(dir, dir+"-group"))
+		next := groupOpens(t, dir+"-group")
 		w, err := OpenWriter(dir, Options{NoSync: true})
+		if err == nil && w.NextSeq() != next || err != nil && next != 0 {
+			t.Fatalf("a writer opens it with %v, a group goes on with %d", err, next)
+		}
 		if err != nil {
 			if !errors.Is(err, ErrCorrupt) {
 				t.Fatal(err)
@@ -139,4 +145,33 @@ func FuzzSegments(f *testing.F) {
 			t.Fatalf("read back %v", got)
 		}
 	})
+}
+
+// groupOpens gives the sequence that a group goes on with in the queue in dir, having
+// sealed what it has, or 0 if it refuses.
+func groupOpens(t *testing.T, dir string) uint64 {
+	t.Helper()
+	g := NewGroup(GroupOptions{NoSync: true})
+	m, err := g.Open(dir, Options{ManualRoll: true})
+	if err != nil {
+		if !errors.Is(err, ErrCorrupt) {
+			t.Fatal(err)
+		}
+		must(t, g.Close())
+		return 0
+	}
+	next := m.NextSeq()
+	_, err = m.Append(Record{Body: []byte("new")})
+	must(t, errors.Join(err, m.Roll(), g.Sync(), g.Seal(), g.Wait(), g.Close()))
+	files, err := ListSegments(dir)
+	must(t, err)
+	for _, f := range files {
+		if !f.Sealed {
+			t.Fatalf("%s is not sealed", f.Path)
+		}
+	}
+	if got := readAll(t, dir, next); len(got) != 1 || string(got[0].Body) != "new" {
+		t.Fatalf("read back %v", got)
+	}
+	return next
 }

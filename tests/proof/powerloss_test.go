@@ -38,6 +38,7 @@ type outage struct {
 	fs     *faultfs.FS
 	raw    *queue.Writer
 	etl    *etl.ETL
+	early  bool                      // it was opened before the feed had recovered the raw queue
 	kept   map[string][]queue.Record // clean records that the last power failure left
 	beyond map[string]bool           // streams of them that hold what the raw queue has lost
 
@@ -141,6 +142,10 @@ func (o *outage) live(last bool) {
 	o.wire.listen(o.raw, until)
 	o.wire.each = func() {}
 	o.catchUp()
+	if at, last := o.etl.Stats().RawSeq, o.raw.NextSeq()-1; at < last {
+		o.t.Fatalf("seed %d, life %d: the ETL stands still at raw record %d of %d, opened before the feed had recovered the raw queue: %v",
+			o.seed, o.life, at, last, o.early)
+	}
 	if !last {
 		o.mu.Lock()
 		o.ops = 0
@@ -160,15 +165,15 @@ func (o *outage) start() {
 	o.t.Helper()
 	cfg := o.site.crashConfig()
 	cfg.CheckpointEvery = 100 + uint64(o.rng.IntN(600))
-	early := false
+	o.early = false
 	if _, err := os.Stat(o.site.raw()); err == nil && o.rng.IntN(2) == 0 {
-		early = o.openETL(cfg, true)
+		o.early = o.openETL(cfg, true)
 	}
 	o.raw = o.site.openRaw(o.t, queue.Options{SegmentBytes: 32 << 10, Precreate: o.rng.IntN(2) == 0})
 	if last := o.raw.NextSeq() - 1; last < o.now.raw {
 		o.t.Fatalf("seed %d, life %d: the raw queue ends with record %d, %d were durable: %+v", o.seed, o.life, last, o.now.raw, o.raw.Recovery())
 	}
-	if !early {
+	if !o.early {
 		o.openETL(cfg, false)
 	}
 }
