@@ -42,12 +42,13 @@ const (
 // Book is the book of one instrument. Use New to make one. A Book has one owner
 // at a time.
 type Book struct {
-	l3         bool
-	bids, asks ladder
+	l3 bool
 
 	// L3 only.
-	orders pool
 	ids    index
+	orders pool
+
+	bids, asks ladder
 }
 
 // New gives an empty book. Any type but market.L3 makes a book by price level.

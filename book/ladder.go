@@ -28,7 +28,7 @@ const minLadder = 16
 
 // nearBest is how many levels, from the best, are searched one by one before
 // the search starts to halve.
-const nearBest = 8
+const nearBest = 16
 
 // at gives level i as callers see it.
 func (l *ladder) at(i int) Level {

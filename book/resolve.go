@@ -25,9 +25,44 @@ type Resolver struct {
 // complete already.
 func (r *Resolver) Resolve(b *Book, ev *market.BookEvent) []market.Trade {
 	r.trades = r.trades[:0]
-	out := r.entries[:0]
 	replaced := market.NoSide
-	for i := 0; i < len(ev.Entries); i++ {
+	for i := range ev.Entries {
+		t := &ev.Entries[i]
+		switch t.Action {
+		case market.Fill:
+			r.expand(b, ev, i, replaced)
+			return r.trades
+		case market.Cancel:
+			replaced = complete(b, t, replaced)
+		case market.Add:
+			if t.Side == market.NoSide {
+				t.Side = replaced
+			}
+		}
+	}
+	return r.trades
+}
+
+// complete gives a Cancel what the book knows of its order, and tells the order's
+// side; that of an earlier one when it is not known.
+func complete(b *Book, t *market.Entry, replaced market.Side) market.Side {
+	_, ref := b.lookup(t.OrderID)
+	if ref == 0 {
+		return replaced
+	}
+	o := &b.orders.all[ref]
+	t.Price, t.Side = o.price, o.side
+	if t.Size == market.UndefSize || t.Size > o.size {
+		t.Size = o.size
+	}
+	return o.side
+}
+
+// expand is Resolve from entry i on, which is a Fill: executions become longer, so
+// that the entries are made anew.
+func (r *Resolver) expand(b *Book, ev *market.BookEvent, i int, replaced market.Side) {
+	out := append(r.entries[:0], ev.Entries[:i]...)
+	for ; i < len(ev.Entries); i++ {
 		t := ev.Entries[i]
 		switch t.Action {
 		case market.Fill:
@@ -39,12 +74,7 @@ func (r *Resolver) Resolve(b *Book, ev *market.BookEvent) []market.Trade {
 			out = r.execution(b, ev, t, match, out)
 			continue
 		case market.Cancel:
-			if o, ok := b.Order(t.OrderID); ok {
-				t.Price, t.Side, replaced = o.Price, o.Side, o.Side
-				if t.Size == market.UndefSize || t.Size > o.Size {
-					t.Size = o.Size
-				}
-			}
+			replaced = complete(b, &t, replaced)
 		case market.Add:
 			if t.Side == market.NoSide {
 				t.Side = replaced
@@ -54,7 +84,6 @@ func (r *Resolver) Resolve(b *Book, ev *market.BookEvent) []market.Trade {
 	}
 	r.entries = out
 	ev.Entries = append(ev.Entries[:0], out...)
-	return r.trades
 }
 
 // execution expands one fill of a resting order and remembers its trade.

@@ -260,6 +260,16 @@ func (e *ETL) beginWithOldest() error {
 
 // CatchUp processes what the raw queue holds now and returns.
 func (e *ETL) CatchUp(ctx context.Context) error {
+	if err := e.catchUp(ctx); err != nil {
+		return err
+	}
+	if err := e.raw.Recheck(); err != nil {
+		return fmt.Errorf("etl: raw queue: %w", err)
+	}
+	return e.catchUp(ctx)
+}
+
+func (e *ETL) catchUp(ctx context.Context) error {
 	defer e.publish()
 	for n := 0; ; n++ {
 		if n&1023 == 0 && ctx.Err() != nil {
@@ -279,7 +289,7 @@ func (e *ETL) Run(ctx context.Context) error {
 	stop := e.keepClean()
 	defer stop()
 	for {
-		if err := e.CatchUp(ctx); err != nil {
+		if err := e.catchUp(ctx); err != nil {
 			if errors.Is(err, context.Canceled) {
 				return nil
 			}

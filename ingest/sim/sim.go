@@ -7,6 +7,7 @@
 //	Sim ── packets ──▶ Send (pace) ─┬─▶ Recovery (history) ◀── requests
 //	                                └─▶ Lines (faults) ──▶ line A, line B
 //	Truth: the same flow again, for the book at any sequence
+//	Series: a day of several sessions that end, break off or are reset, and its truth
 //
 // The messages of one set of options are always the same, whatever packets they
 // are sent in; only the time stamps come from the caller's clock. A day begins

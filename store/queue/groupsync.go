@@ -12,8 +12,9 @@ const syncWhole = 8
 // Sync makes everything durable that was committed or cut in any member before, names
 // and all. It also returns errors of sealing that no call has returned yet.
 //
-// Where many members have changed it is one syncfs(2). When that fails, or in a file
-// system that does not tell whether it did, each file is synced by itself.
+// Where it would take many syncs it is one syncfs(2), which writes everybody's changes.
+// When that fails, or where it does not tell whether it did, each file is synced by
+// itself.
 func (g *Group) Sync() error {
 	if g.closed {
 		return fmt.Errorf("sync group: %w", ErrClosed)

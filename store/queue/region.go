@@ -139,8 +139,8 @@ func (g *region) ensure(end int64) error {
 		}
 	}
 	if g.fill {
-		// On a disk a page that a call has brought into memory takes a third of the time
-		// of one that a page fault brings. If it fails, the faults come all the same.
+		// Writing brings the pages into memory many at a time, so that the page faults
+		// which follow take a fraction of theirs. If it fails, they take all of it.
 		_ = writeZeros(f, size, want)
 	}
 	g.size.Store(want)

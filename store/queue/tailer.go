@@ -188,6 +188,16 @@ func (t *Tailer) checkStale() error {
 	return t.leaveUnlinked()
 }
 
+// Recheck makes the next call of Next ask the file system whether the queue goes on
+// elsewhere, for a caller that has come to the end and does not Wait, which asks ten
+// times a second: a writer that recovers the queue may have replaced the last segment.
+func (t *Tailer) Recheck() error {
+	if t.closed {
+		return fmt.Errorf("tail queue %s: %w", t.dir, ErrClosed)
+	}
+	return t.ask()
+}
+
 func (t *Tailer) leaveUnlinked() error {
 	if t.seg == nil || t.seg.live == nil {
 		return nil

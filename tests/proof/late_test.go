@@ -1,9 +1,15 @@
 package proof
 
 import (
+	"context"
+	"os"
+	"path/filepath"
 	"testing"
+	"time"
 
+	"chronicle/ingest/etl"
 	"chronicle/market"
+	"chronicle/store/queue"
 )
 
 // TestReceiveTimesStepBack: behind a message that came late the receive times step
@@ -50,4 +56,38 @@ func TestReceiveTimesStepBack(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestETLBeforeTheFeed: after a power failure the ETL may be there before the feed,
+// whose recovery of the raw queue then throws away a segment of which the header alone
+// was on disk, and makes another of the same name. The ETL must follow the new one.
+func TestETLBeforeTheFeed(t *testing.T) {
+	s := site{fastDir(t)}
+	w := s.openRaw(t, queue.Options{SegmentBytes: 64 << 10, NoSync: true})
+	_, err := w.Append(queue.Record{Time: 1, Kind: uint16(market.KindSession), Body: market.EncodeJSON(&market.Session{Event: market.SessionSourceBegin, Venue: "sim"})})
+	must(t, err)
+	must(t, w.Close())
+	const headerPage = 4096
+	path := filepath.Join(s.raw(), queue.SegmentName(1))
+	must(t, os.Truncate(path, headerPage))
+	must(t, os.Truncate(path, 64<<10)) // the page of records reads as zero
+	must(t, os.Remove(filepath.Join(s.raw(), "index.meta")))
+
+	e, err := etl.Open(t.Context(), s.config())
+	must(t, err)
+	ctx, stop := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- e.Run(ctx) }()
+	sc := newScript(t, s)
+	sc.session(market.SessionSourceBegin, "")
+	sc.session(market.SessionNew, "ch")
+	for deadline := time.Now().Add(10 * time.Second); e.Stats().RawSeq != 2 && time.Now().Before(deadline); {
+		time.Sleep(time.Millisecond)
+	}
+	stop()
+	must(t, <-ended)
+	if at := e.Stats().RawSeq; at != 2 {
+		t.Errorf("the ETL stands at raw record %d of 2", at)
+	}
+	must(t, e.Close())
 }

@@ -24,7 +24,8 @@ import (
 )
 
 // outage is a machine that loses power several times while a feed and an ETL work
-// on it. Feed and ETL take turns, so that a seed is the same in every run.
+// on it. Feed and ETL take turns; only the queues' own goroutines make two runs of a
+// seed differ.
 type outage struct {
 	t    *testing.T
 	seed uint64
