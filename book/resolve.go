@@ -27,60 +27,56 @@ func (r *Resolver) Resolve(b *Book, ev *market.BookEvent) []market.Trade {
 	r.trades = r.trades[:0]
 	replaced := market.NoSide
 	for i := range ev.Entries {
-		t := &ev.Entries[i]
-		switch t.Action {
-		case market.Fill:
+		if ev.Entries[i].Action == market.Fill {
 			r.expand(b, ev, i, replaced)
-			return r.trades
-		case market.Cancel:
-			replaced = complete(b, t, replaced)
-		case market.Add:
-			if t.Side == market.NoSide {
-				t.Side = replaced
-			}
+			break
 		}
+		replaced = complete(b, &ev.Entries[i], replaced)
 	}
 	return r.trades
 }
 
-// complete gives a Cancel what the book knows of its order, and tells the order's
-// side; that of an earlier one when it is not known.
+// complete gives a Cancel what the book knows of its order, and an Add without a
+// side that of the order which it replaces. It gives the side of the latest order
+// that was cancelled so far.
 func complete(b *Book, t *market.Entry, replaced market.Side) market.Side {
-	_, ref := b.lookup(t.OrderID)
-	if ref == 0 {
-		return replaced
+	switch t.Action {
+	case market.Cancel:
+		_, ref := b.lookup(t.OrderID)
+		if ref == 0 {
+			break
+		}
+		o := &b.orders.all[ref]
+		t.Price, t.Side = o.price, o.side
+		if t.Size == market.UndefSize || t.Size > o.size {
+			t.Size = o.size
+		}
+		return o.side
+	case market.Add:
+		if t.Side == market.NoSide {
+			t.Side = replaced
+		}
 	}
-	o := &b.orders.all[ref]
-	t.Price, t.Side = o.price, o.side
-	if t.Size == market.UndefSize || t.Size > o.size {
-		t.Size = o.size
-	}
-	return o.side
+	return replaced
 }
 
-// expand is Resolve from entry i on, which is a Fill: executions become longer, so
-// that the entries are made anew.
+// expand resolves from entry i on, which is a Fill. Executions become longer, so
+// the entries are made anew; most events have none and are completed in place.
 func (r *Resolver) expand(b *Book, ev *market.BookEvent, i int, replaced market.Side) {
 	out := append(r.entries[:0], ev.Entries[:i]...)
 	for ; i < len(ev.Entries); i++ {
 		t := ev.Entries[i]
-		switch t.Action {
-		case market.Fill:
-			var match market.Entry
-			if i+1 < len(ev.Entries) && ev.Entries[i+1].Action == market.Exec {
-				i++
-				match = ev.Entries[i]
-			}
-			out = r.execution(b, ev, t, match, out)
-			continue
-		case market.Cancel:
+		if t.Action != market.Fill {
 			replaced = complete(b, &t, replaced)
-		case market.Add:
-			if t.Side == market.NoSide {
-				t.Side = replaced
-			}
+			out = append(out, t)
+			continue
 		}
-		out = append(out, t)
+		var match market.Entry
+		if i+1 < len(ev.Entries) && ev.Entries[i+1].Action == market.Exec {
+			i++
+			match = ev.Entries[i]
+		}
+		out = r.execution(b, ev, t, match, out)
 	}
 	r.entries = out
 	ev.Entries = append(ev.Entries[:0], out...)
