@@ -141,18 +141,18 @@ func measure(f func() error) (cost, error) {
 	var before, after runtime.MemStats
 	runtime.GC()
 	runtime.ReadMemStats(&before)
-	own, all, start := processorTime(unix.RUSAGE_THREAD), processorTime(unix.RUSAGE_SELF), time.Now()
+	own, all, start := processorTime(unix.CLOCK_THREAD_CPUTIME_ID), processorTime(unix.CLOCK_PROCESS_CPUTIME_ID), time.Now()
 	err := f()
-	c := cost{wall: time.Since(start), own: processorTime(unix.RUSAGE_THREAD) - own, all: processorTime(unix.RUSAGE_SELF) - all}
+	c := cost{wall: time.Since(start), own: processorTime(unix.CLOCK_THREAD_CPUTIME_ID) - own, all: processorTime(unix.CLOCK_PROCESS_CPUTIME_ID) - all}
 	runtime.ReadMemStats(&after)
 	c.mallocs, c.heap = after.Mallocs-before.Mallocs, after.TotalAlloc-before.TotalAlloc
 	return c, err
 }
 
-func processorTime(who int) time.Duration {
-	var u unix.Rusage
-	_ = unix.Getrusage(who, &u) // fails for bad arguments only
-	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+func processorTime(clock int32) time.Duration {
+	var t unix.Timespec
+	_ = unix.ClockGettime(clock, &t) // fails for bad arguments only
+	return time.Duration(t.Nano())
 }
 
 // round is what one round took.
