@@ -18,6 +18,7 @@ import (
 	"os/exec"
 	"os/signal"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"syscall"
 	"time"
@@ -173,18 +174,24 @@ func (s *sample) print(last *sample) {
 }
 
 // check compares what was sent with what is there.
-func (s *settings) check(ctx context.Context, root, raw string, sent []byte, feed, etl *process, seen []sample) error {
+func (s *settings) check(ctx context.Context, root, raw string, sent []byte, feed, etl *process, samples []sample) error {
 	var market struct {
 		Lines struct{ Messages uint64 }
 	}
 	if err := json.Unmarshal(lastLine(sent), &market); err != nil {
 		return fmt.Errorf("summary of the market: %w in %s", err, sent)
 	}
+	if err := feed.stop(); err != nil {
+		return err
+	}
 	_, next, err := queue.Bounds(raw)
 	if err != nil {
 		return err
 	}
-	if err := errors.Join(feed.stop(), etl.stop()); err != nil {
+	seen := func() bool {
+		return !slices.ContainsFunc(registered(raw), func(c queue.ConsumerInfo) bool { return c.Seen+1 < next })
+	}
+	if err := errors.Join(await(ctx, seen), etl.stop()); err != nil {
 		return err
 	}
 	var got struct{ Messages, Records, Gaps, Skipped uint64 }
@@ -200,8 +207,8 @@ func (s *settings) check(ctx context.Context, root, raw string, sent []byte, fee
 			return fmt.Errorf("the ETL stopped at record %d of %d", c.Next, next)
 		}
 	}
-	if n := len(seen); n >= 4 {
-		early, late := seen[n/4], seen[n-1]
+	if n := len(samples); n >= 4 {
+		early, late := samples[n/4], samples[n-1]
 		fmt.Printf("own memory at %v and at %v: feed %d and %d MiB, ETL %d and %d MiB\n", early.at, late.at,
 			early.feedRSS>>20, late.feedRSS>>20, early.etlRSS>>20, late.etlRSS>>20)
 		const slack = 64 << 20

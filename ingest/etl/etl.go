@@ -112,6 +112,7 @@ type ETL struct {
 	remake      uint64     // raw record up to which streams that were there before us are made again
 
 	ahead           ahead
+	behind          behind
 	rollAt          int64 // capture time at which segments may be cut next
 	sinceCheckpoint uint64
 	checkpointed    time.Time // when, by the monotonic clock; not in the data path
@@ -282,12 +283,10 @@ func (e *ETL) catchUp(ctx context.Context) error {
 	}
 }
 
-// Run follows the raw queue until ctx is done, which is its normal end. Beside it
-// the file system is kept nearly clean, so that a checkpoint, which waits for
-// everything to be on disk, does not wait for long.
+// Run follows the raw queue until ctx is done, which is its normal end.
 func (e *ETL) Run(ctx context.Context) error {
-	stop := e.keepClean()
-	defer stop()
+	e.behind.open(e)
+	defer e.behind.close()
 	for {
 		if err := e.catchUp(ctx); err != nil {
 			if errors.Is(err, context.Canceled) {
@@ -306,40 +305,6 @@ func (e *ETL) Run(ctx context.Context) error {
 			}
 			return fmt.Errorf("etl: raw queue: %w", err)
 		}
-	}
-}
-
-// writeBackEvery is how often what the clean streams have gained is written to disk.
-const writeBackEvery = time.Second
-
-// keepClean writes back in the background until the function it gives is called. It
-// promises nothing: a checkpoint syncs by itself, and has its own report of failures.
-func (e *ETL) keepClean() (stop func()) {
-	if e.cfg.NoSync {
-		return func() {}
-	}
-	disk, err := durable.OpenDisk(e.cfg.StateDir)
-	if err != nil {
-		return func() {} // the checkpoint's own sync then takes as long as it takes
-	}
-	quit, done := make(chan struct{}), make(chan struct{})
-	go func() {
-		defer close(done)
-		tick := time.NewTicker(writeBackEvery)
-		defer tick.Stop()
-		for {
-			select {
-			case <-quit:
-				return
-			case <-tick.C:
-				_ = disk.Sync()
-			}
-		}
-	}()
-	return func() {
-		close(quit)
-		<-done
-		_ = disk.Close()
 	}
 }
 
@@ -376,9 +341,10 @@ func (e *ETL) step() (bool, error) {
 	return true, nil
 }
 
-// checkpointDue tells whether the latest checkpoint is old and there is something new.
+// checkpointDue tells whether the latest checkpoint is old, there is something new,
+// and most of it is on disk.
 func (e *ETL) checkpointDue() bool {
-	return e.sinceCheckpoint > 0 && time.Since(e.checkpointed) >= e.cfg.CheckpointInterval
+	return e.sinceCheckpoint > 0 && time.Since(e.checkpointed) >= e.cfg.CheckpointInterval && e.behind.written()
 }
 
 // process applies one raw record to every stream that it concerns.
