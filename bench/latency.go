@@ -30,19 +30,23 @@ const (
 // and is the writer's own thread, which looks whenever it waits for its next record:
 // every few dozen ns.
 func refineryLatency(ctx context.Context, dir string) ([]row, error) {
+	return latency(ctx, dir, latencyRecords, flow.NewL3(latencySymbols, latencyOrders, refinerySeed))
+}
+
+func latency(ctx context.Context, dir string, records int, f flow.Flow) ([]row, error) {
 	dir, err := os.MkdirTemp(dir, "latency-")
 	if err != nil {
 		return nil, err
 	}
 	defer os.RemoveAll(dir)
-	c, err := newCourse(ctx, dir, flow.NewL3(latencySymbols, latencyOrders, refinerySeed))
+	c, err := newCourse(ctx, dir, f)
 	if err != nil {
 		return nil, err
 	}
 	following, stop := context.WithCancel(ctx)
 	ended := make(chan error, 1)
 	go func() { ended <- c.etl.Run(following) }()
-	p := &pacer{c: c, clean: histogram(), appends: histogram(), committed: make([]int64, latencyRecords)}
+	p := &pacer{c: c, clean: histogram(), appends: histogram(), committed: make([]int64, records)}
 	err = p.run(ctx)
 	stop()
 	if err = errors.Join(err, <-ended, c.close()); err != nil {
@@ -52,7 +56,7 @@ func refineryLatency(ctx context.Context, dir string) ([]row, error) {
 		return fmt.Sprintf("p50 %.1f, p99 %.1f, p99.9 %.1f, max %.0f µs", float64(h.ValueAtQuantile(50))/1e3, float64(h.ValueAtQuantile(99))/1e3,
 			float64(h.ValueAtQuantile(99.9))/1e3, float64(h.Max())/1e3)
 	}
-	return []row{{fmt.Sprintf("raw commit to clean reader, L3, %d symbols, %smessages/s", latencySymbols, quantity(flowRate)), quantiles(p.clean),
+	return []row{{fmt.Sprintf("raw commit to clean reader, L3, %d symbols, %smessages/s", f.Instruments(), quantity(flowRate)), quantiles(p.clean),
 		quantiles(p.appends) + " (making the event and appending it)", fmt.Sprintf("%.0fx at p50", float64(p.clean.ValueAtQuantile(50))/float64(p.appends.ValueAtQuantile(50)))}}, nil
 }
 
@@ -116,7 +120,7 @@ func (p *pacer) look() (now int64, err error) {
 
 // drain reads on until the ETL has processed everything.
 func (p *pacer) drain() error {
-	last := p.first + latencyRecords - 1
+	last := p.first + uint64(len(p.committed)) - 1
 	for end := time.Now().Add(10 * time.Second); ; {
 		over := p.c.etl.Stats().RawSeq >= last
 		if _, err := p.look(); over || err != nil {

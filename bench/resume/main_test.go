@@ -20,7 +20,7 @@ func TestMain(m *testing.M) {
 
 // TestQuick kills an ETL in a short day and starts it again.
 func TestQuick(t *testing.T) {
-	s := settings{dir: t.TempDir(), records: 200_000, symbols: 20, orders: 2_000, rate: 1_000, late: 0.2, every: 5_000}
+	s := settings{dir: t.TempDir(), records: 60_000, symbols: 10, orders: 1_000, rate: 1_000, late: 0.3, every: 3_000}
 	if err := s.run(t.Context()); err != nil {
 		t.Fatal(err)
 	}
