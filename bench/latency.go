@@ -18,14 +18,15 @@ import (
 )
 
 const (
-	latencyRecords = 2_000_000
+	latencyRecords = 5_000_000 // 25 s: two checkpoints
 	latencySymbols = 100
 	latencyOrders  = 200_000
 )
 
 // refineryLatency measures how long a raw record takes to its clean one: from its
 // commit in the raw queue, by a writer that keeps to a rate, to the moment at which
-// a reader of the clean queue has it. The ETL follows the raw queue on a core of its
+// a reader of the clean queue has it. The raw queue is in memory and the clean ones
+// are on disk, as in production. The ETL follows the raw queue on a core of its
 // own. The reader follows the book of the busiest symbol, a fifth of all records,
 // and is the writer's own thread, which looks whenever it waits for its next record:
 // every few dozen ns.
@@ -39,7 +40,12 @@ func latency(ctx context.Context, dir string, records int, f flow.Flow) ([]row, 
 		return nil, err
 	}
 	defer os.RemoveAll(dir)
-	c, err := newCourse(ctx, dir, f)
+	hot, err := hotDir(dir)
+	if err != nil {
+		return nil, err
+	}
+	defer os.RemoveAll(hot)
+	c, err := newCourse(ctx, hot, dir, f)
 	if err != nil {
 		return nil, err
 	}

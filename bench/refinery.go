@@ -81,7 +81,7 @@ func refine(ctx context.Context, dir, name, unit string, perRound int, f flow.Fl
 		return nil, err
 	}
 	defer os.RemoveAll(dir)
-	c, err := newCourse(ctx, dir, f)
+	c, err := newCourse(ctx, filepath.Join(dir, "queues"), dir, f)
 	if err != nil {
 		return nil, err
 	}
@@ -98,9 +98,9 @@ func refine(ctx context.Context, dir, name, unit string, perRound int, f flow.Fl
 	return rowsOf(name, unit, all, size), nil
 }
 
-// newCourse makes the queues, lets the flow build its books, and catches up.
-func newCourse(ctx context.Context, dir string, f flow.Flow) (*course, error) {
-	c := &course{flow: f, rawDir: filepath.Join(dir, "queues", "raw_main.q"), clean: filepath.Join(dir, "queues", "clean"), alone: newAlone(f)}
+// newCourse makes the queues, the raw one below hot, lets the flow build its books, and catches up.
+func newCourse(ctx context.Context, hot, dir string, f flow.Flow) (*course, error) {
+	c := &course{flow: f, rawDir: filepath.Join(hot, "raw_main.q"), clean: filepath.Join(dir, "queues", "clean"), alone: newAlone(f)}
 	w, err := queue.OpenWriter(c.rawDir, queue.Options{SegmentBytes: 256 << 20, NoSync: true})
 	if err != nil {
 		return nil, err
