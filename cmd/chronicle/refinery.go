@@ -44,7 +44,9 @@ func openRefinery(ctx context.Context, cfg *Config, log *slog.Logger, shard stri
 	}
 	r := &refinery{log: log}
 	for _, name := range names {
-		e, err := etl.Open(ctx, cfg.etlConfig(log, name))
+		ec := cfg.etlConfig(log, name)
+		ec.MaxOpen = etl.DefaultMaxOpen / len(names) // they share the process's mappings
+		e, err := etl.Open(ctx, ec)
 		if err != nil {
 			return nil, errors.Join(ofShard(name, err), r.Close())
 		}

@@ -20,7 +20,7 @@ type ahead struct {
 
 // outgrown is how many resting orders no longer fit into the caches. Below it
 // touching costs more than it brings.
-const outgrown = 500_000
+const outgrown = 100_000
 
 // look decides whether to touch.
 func (a *ahead) look(instruments []*instrument) {

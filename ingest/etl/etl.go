@@ -77,7 +77,9 @@ type Config struct {
 	// nothing that lies after its latest checkpoint. Default "etl".
 	Consumer string
 
-	// MaxOpen bounds the clean queues that are mapped at a time. Default 16,384.
+	// MaxOpen bounds the clean queues that are open at a time, at two mappings each; a
+	// process may have 65,530. Below the number of busy streams (two an instrument) they
+	// are closed and opened all the time. Default DefaultMaxOpen.
 	MaxOpen int
 
 	// NoSync leaves out every fsync of the clean queues: for tests and benchmarks,
@@ -134,6 +136,9 @@ type scratch struct {
 	status   market.Status
 }
 
+// DefaultMaxOpen leaves a quarter of a process's mappings to others.
+const DefaultMaxOpen = 24_000
+
 // Open takes the ETL's lock, loads the checkpoint if there is one, and attaches
 // to the raw queue. If a policy has changed it first processes, under the old
 // one, all that the raw queue holds.
@@ -149,6 +154,9 @@ func Open(ctx context.Context, cfg Config) (*ETL, error) {
 	}
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
+	}
+	if cfg.MaxOpen <= 0 {
+		cfg.MaxOpen = DefaultMaxOpen
 	}
 	want, err := newPolicies(cfg.Policy, cfg.Groups)
 	if err != nil {
@@ -331,6 +339,9 @@ func (e *ETL) step() (bool, error) {
 	e.n.Records++
 	e.sinceCheckpoint++
 	due := e.sinceCheckpoint >= e.cfg.CheckpointEvery
+	if e.n.Records&0xfffff == 0 {
+		e.ahead.look(e.instruments)
+	}
 	if e.n.Records&1023 == 0 {
 		e.publish()
 		due = due || e.checkpointDue()
