@@ -18,9 +18,12 @@ type ahead struct {
 	touched  uint64 // keeps the touching from being optimised away
 }
 
-// outgrown is how many resting orders no longer fit into the caches. Below it
-// touching costs more than it brings.
-const outgrown = 100_000
+// outgrown is how many resting orders no longer fit into the caches: below it
+// touching costs more than it brings. They are counted every lookEvery raw records.
+const (
+	outgrown  = 100_000
+	lookEvery = 1 << 20
+)
 
 // look decides whether to touch.
 func (a *ahead) look(instruments []*instrument) {

@@ -339,7 +339,7 @@ func (e *ETL) step() (bool, error) {
 	e.n.Records++
 	e.sinceCheckpoint++
 	due := e.sinceCheckpoint >= e.cfg.CheckpointEvery
-	if e.n.Records&0xfffff == 0 {
+	if e.n.Records%lookEvery == 0 {
 		e.ahead.look(e.instruments)
 	}
 	if e.n.Records&1023 == 0 {
